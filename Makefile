@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# The project's front door: `make help` tells the targets.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+HOST ?= 6.1
+CPU ?= corei7_skylake_x
+
+all: module userspace
+
+help:
+	@echo 'Build'
+	@echo '  make                   kvmlet.ko for the running kernel (or KDIR=), and userspace/kvmlet'
+	@echo '  make module            the module alone'
+	@echo '  make userspace         the runner alone (static)'
+	@echo '  make install           module, runner and man page into the system; modules_install of KDIR'
+	@echo '  make clean'
+	@echo 'Run'
+	@echo '  make demo              boot a stock Debian kernel as guest (HOST=6.1|6.12 CPU=model WHERE=host)'
+	@echo '  make bench             instructions of each exit path, beside kvm_intel'
+	@echo 'Test'
+	@echo '  make check             everything CI runs; about 25 minutes the first time'
+	@echo '  make check-build       both kernels with W=1 and sparse, checkpatch, headers, exported symbols'
+	@echo '  make check-unit        the pure parts, in user space'
+	@echo '  make check-kvm         the selftests of the API (HOST=, CPU=)'
+	@echo '  make check-boot        a guest on each CPU model and both hosts'
+
+module:
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
+
+userspace:
+	$(MAKE) -C userspace
+
+install: all
+	$(MAKE) -C $(KDIR) M=$(CURDIR) modules_install
+	$(MAKE) -C userspace install
+
+demo:
+	selftests/demo --host $(HOST) --cpu $(CPU)
+
+bench:
+	selftests/check bench
+
+check:
+	selftests/check all
+
+check-build check-unit check-kvm check-boot:
+	HOST=$(HOST) CPU=$(CPU) selftests/check $(@:check-%=%)
+
+clean:
+	[ ! -d "$(KDIR)" ] || $(MAKE) -C $(KDIR) M=$(CURDIR) clean
+	$(MAKE) -C userspace clean
+	rm -rf build
+	find selftests -type d -name build -prune -exec rm -rf {} +
+
+.PHONY: all help module userspace install demo bench check check-build check-unit check-kvm check-boot clean

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The differences between host kernels, each behind one name, chosen by Kbuild's probes.
+ * This header must not compare kernel versions.
+ */
+#ifndef KVMLET_COMPAT_H
+#define KVMLET_COMPAT_H
+
+#include <linux/eventfd.h>
+#include <linux/hrtimer.h>
+#include <linux/mm.h>
+#include <linux/rcupdate.h>
+#include <linux/smp.h>
+#include <linux/syscore_ops.h>
+#include <asm/msr.h>
+
+#ifndef HAVE_HRTIMER_SETUP
+static inline void compat_hrtimer_setup(struct hrtimer *timer,
+					enum hrtimer_restart (*fn)(struct hrtimer *),
+					clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = fn;
+}
+#else
+#define compat_hrtimer_setup	hrtimer_setup
+#endif
+
+static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#ifdef HAVE_EVENTFD_SIGNAL_1ARG
+	eventfd_signal(ctx);
+#else
+	eventfd_signal(ctx, 1);
+#endif
+}
+
+/* Force @cpu through its reschedule interrupt, which ends guest mode there. */
+static inline void compat_kick_cpu(int cpu)
+{
+#ifdef HAVE_ARCH_RESCHEDULE
+	arch_smp_send_reschedule(cpu);
+#else
+	smp_send_reschedule(cpu);
+#endif
+}
+
+static inline void compat_rcu_note_guest(void)
+{
+#ifdef HAVE_RCU_NOTE_CPU
+	rcu_virt_note_context_switch(smp_processor_id());
+#else
+	rcu_virt_note_context_switch();
+#endif
+}
+
+/* Suspend and resume of the last CPU; the callbacks gained an argument with register_syscore(). */
+#ifdef HAVE_SYSCORE_REGISTER
+#define SYSCORE_ARG	void *data
+#define DEFINE_SYSCORE(name, suspend_fn, resume_fn)						\
+	static const struct syscore_ops name##_ops = { .suspend = suspend_fn, .resume = resume_fn };	\
+	static struct syscore name = { .ops = &name##_ops }
+#define compat_register_syscore		register_syscore
+#define compat_unregister_syscore	unregister_syscore
+#else
+#define SYSCORE_ARG	void
+#define DEFINE_SYSCORE(name, suspend_fn, resume_fn)						\
+	static struct syscore_ops name = { .suspend = suspend_fn, .resume = resume_fn }
+#define compat_register_syscore		register_syscore_ops
+#define compat_unregister_syscore	unregister_syscore_ops
+#endif
+
+/* Fault guest memory in as the process itself would: NUMA hints count, signals end a long wait. */
+#ifdef HAVE_FOLL_INTERRUPTIBLE
+#define COMPAT_FOLL_INTERRUPTIBLE	FOLL_INTERRUPTIBLE
+#else
+#define COMPAT_FOLL_INTERRUPTIBLE	0
+#endif
+#ifdef HAVE_FOLL_HONOR_NUMA_FAULT
+#define COMPAT_FOLL_HONOR_NUMA_FAULT	FOLL_HONOR_NUMA_FAULT
+#else
+#define COMPAT_FOLL_HONOR_NUMA_FAULT	0	/* these kernels honour them anyway */
+#endif
+
+/* What an MMU notifier's young operations return. */
+#ifdef HAVE_BOOL_YOUNG
+typedef bool compat_young_t;
+#else
+typedef int compat_young_t;
+#endif
+
+/*
+ * Something wants this thread before it enters the guest: signal, scheduler, task work. The kernel's function that
+ * does the work takes KVM's own vCPU on some kernels and writes into it; only the test is usable.
+ */
+#ifdef HAVE_ENTRY_VIRT
+#include <linux/entry-virt.h>
+#else
+#include <linux/entry-kvm.h>
+#endif
+#define compat_guest_work_pending()	__xfer_to_guest_mode_work_pending()
+
+/* Some kernels rename this field of struct kvm_run, for themselves only, to make each reader think. */
+#ifdef HAVE_IMMEDIATE_EXIT_UNSAFE
+#define compat_immediate_exit(run)	READ_ONCE((run)->immediate_exit__unsafe)
+#else
+#define compat_immediate_exit(run)	READ_ONCE((run)->immediate_exit)
+#endif
+
+/* Host page table entries of memory that is a device's (DAX), on kernels that mark them. */
+#ifdef _PAGE_DEVMAP
+#define COMPAT_PAGE_DEVMAP	_PAGE_DEVMAP
+#else
+#define COMPAT_PAGE_DEVMAP	0
+#endif
+
+#endif

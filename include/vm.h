@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * struct vm and struct vcpu: what all directories share, with the lock that guards each field.
+ * This header must not hold anything that only one directory uses; that goes into its private part.
+ *
+ * Lock order: vm->lock -> vm->slots_lock -> vcpu->lock (KVM_RUN takes only vcpu->lock) -> vm->srcu -> mmu.lock -> irq locks.
+ * Legend in comments: (c) constant after creation, (v) vcpu->lock, (t) vCPU's own thread while in KVM_RUN, (a) atomic.
+ */
+#ifndef KVMLET_VM_H
+#define KVMLET_VM_H
+
+#include <linux/kvm.h>
+#include <linux/compiler.h>
+#include <linux/mutex.h>
+#include <linux/preempt.h>
+#include <linux/rcuwait.h>
+#include <linux/refcount.h>
+#include <linux/spinlock.h>
+#include <linux/srcu.h>
+#include <linux/xarray.h>
+
+#include "../emulate/emulate.h"
+#include "iobus.h"
+#include "mmu.h"
+#include "reason.h"
+#include "types.h"
+#include "vcpu_hw.h"
+
+struct vlapic;
+
+#define VM_MAX_VCPUS	1024
+#define VM_MAX_VCPU_ID	4096
+
+struct vm {
+	struct mm_struct *mm;			/* (c) the creator's; ioctls from another mm get -EIO */
+	refcount_t users;			/* VM fd, vCPU fds */
+	struct mutex lock;			/* VM-wide configuration */
+	struct mutex slots_lock;		/* memory slots and I/O buses */
+	struct srcu_struct srcu;		/* readers of slots */
+	struct reason reason;
+	bool dead;				/* a bug of ours was met: refuse all with -EIO */
+
+	struct xarray vcpus;			/* by index 0..nr_vcpus-1; vm->lock to add, RCU to read */
+	unsigned int nr_vcpus;			/* published after the xarray slot */
+	u32 boot_vcpu_id;			/* vm->lock; fixed once a vCPU exists */
+
+	struct vm_mmu mmu;
+	struct iobus bus[NR_IOBUSES];
+
+	bool irqchip;				/* PIC, IOAPIC, LAPICs in the kernel; set once under lock (smp_store_release) */
+	struct vpic *vpic;
+	struct vioapic *vioapic;
+	struct vpit *vpit;
+	struct irq_routing __rcu *routing;	/* replaced under vm->lock */
+	struct apic_map *apic_map;		/* APIC ids to local APICs; with the irqchip */
+	atomic_t lint0_nmi;			/* local APICs whose LINT0 delivers NMIs: the PIT feeds them */
+	bool x2apic_ids, x2apic_no_bcast_quirk;	/* KVM_CAP_X2APIC_API; written before vCPUs exist */
+
+	gpa_t tss_addr;				/* KVM_SET_TSS_ADDR; vm->lock */
+	gpa_t identity_map_addr;		/* KVM_SET_IDENTITY_MAP_ADDR; vm->lock */
+	u32 default_tsc_khz;
+	s64 clock_offset;			/* KVM_GET/SET_CLOCK: nanoseconds added to ktime_get_boottime_ns() */
+	u64 tsc_last_write, tsc_last_nsec;	/* for matching TSC writes of several vCPUs; tsc_lock */
+	u64 tsc_last_offset;
+	u32 tsc_last_khz;
+	bool tsc_user_set;			/* user space has written a TSC; tsc_lock */
+	raw_spinlock_t tsc_lock;
+	u64 hw_private[4];			/* vmx/'s use */
+};
+
+enum vcpu_mode {
+	OUTSIDE_GUEST_MODE,
+	IN_GUEST_MODE,
+	EXITING_GUEST_MODE,
+};
+
+/* Registers whose value in struct vcpu may be older than the hardware's: see vcpu->stale. */
+enum vcpu_cached {
+	CACHED_CR0, CACHED_CR3, CACHED_CR4, CACHED_SEGS, NR_CACHED
+};
+
+struct vcpu_exception {
+	bool pending;		/* to be injected at the next entry; may still turn into #DF */
+	bool injected;		/* its delivery began and was interrupted; inject again as it was */
+	bool has_error;
+	bool has_payload;
+	u8 vector;
+	u32 error;
+	u64 payload;		/* CR2 or DR6 bits not yet in the register */
+};
+
+struct vcpu_interrupt {
+	bool injected;
+	bool soft;
+	u8 vector;
+};
+
+#define VCPU_MMIO_MAX_FRAGMENTS	2
+
+#define CPUID_MAX_ENTRIES	256	/* of KVM_SET_CPUID2 */
+#define CPUID_DIRECT_SLOTS	128	/* first 32 leaves of the four classes of CPUID leaves */
+#define MCE_MAX_BANKS		32
+#define MTRR_VARIABLE_RANGES	8
+
+/* MSRs that are only kept, or kept apart from the hardware: vmx/msr_tables.c. */
+struct vcpu_msrs {
+	u64 arch_capabilities, ucode_rev, platform_info, misc_features, power_ctl, feature_control, hwcr;
+	u64 mcg_cap, mcg_status, mcg_ctl;
+	u64 mci[4 * MCE_MAX_BANKS];		/* CTL, STATUS, ADDR, MISC of each bank */
+	u64 mci_ctl2[MCE_MAX_BANKS];
+	u64 mtrr_variable[2 * MTRR_VARIABLE_RANGES];	/* base, mask */
+	u64 mtrr_fixed[11];			/* 64K_00000, 16K_80000, 16K_A0000, 4K_C0000 ... 4K_F8000 */
+	u64 mtrr_def_type;
+};
+
+struct vcpu {
+	struct vm *vm;				/* (c) */
+	u32 id;					/* (c) KVM_CREATE_VCPU's argument, the initial APIC id */
+	u32 index;				/* (c) in vm->vcpus */
+	struct mutex lock;
+	struct kvm_run *run;			/* (c) page shared with user space: every read is hostile, read once */
+	void *pio_data;				/* (c) page after it: port I/O data */
+	struct reason reason;
+	struct pid __rcu *pid;			/* thread that ran it last */
+	struct preempt_notifier preempt_notifier;
+	struct rcuwait wait;			/* blocked in HLT */
+	int mode;				/* (a) enum vcpu_mode */
+	int cpu;				/* CPU it runs or last ran on, -1 before */
+	unsigned long requests;			/* (a) enum vcpu_request bits */
+	int srcu_idx;				/* (t) */
+	u32 mp_state;				/* (v) KVM_MP_STATE_* */
+	bool sigset_active;
+	sigset_t sigset;			/* (v) KVM_SET_SIGNAL_MASK */
+
+	/* Architectural state (v) */
+	unsigned long regs[NR_GPRS];
+	unsigned long rip, rflags;
+	bool rip_dirty, rsp_dirty, rflags_dirty;	/* newer here than in the hardware */
+	unsigned long stale;			/* bit enum vcpu_cached: read from the hardware before use */
+	unsigned long cr0, cr2, cr3, cr4;
+	u64 pdptrs[4];
+	u64 efer;
+	u64 xcr0, xss;
+	unsigned long db[4], dr6, dr7;
+	u32 pkru;
+	struct kvm_segment segs[NR_SEGS];
+	u64 pat, tsc_aux, misc_enable, tsc_adjust;
+	u64 smi_count;
+	struct vcpu_msrs msrs;
+
+	/* Events (v); nmi_pending by anyone */
+	struct vcpu_exception exception;
+	struct vcpu_interrupt interrupt;	/* its delivery was interrupted, or KVM_INTERRUPT's */
+	bool nmi_injected;
+	atomic_t nmi_pending;			/* 0..2 */
+	bool request_irq_window;		/* user space asked for KVM_EXIT_IRQ_WINDOW_OPEN */
+
+	/* Interrupt hardware */
+	struct vlapic *lapic;			/* (c) NULL without irqchip */
+	u64 apic_base;				/* without irqchip: IA32_APIC_BASE as user space set it; else vlapic's */
+	unsigned long user_cr8;			/* CR8 without irqchip */
+
+	/* CPUID (v) */
+	struct kvm_cpuid_entry2 *cpuid;
+	u32 cpuid_nr;
+	struct {				/* 1 + place in cpuid[], 0 for none */
+		u16 first[CPUID_DIRECT_SLOTS];
+		u16 next[CPUID_MAX_ENTRIES];
+	} cpuid_index;
+	DECLARE_BITMAP(guest_features, NR_GUEST_FEATURES);
+	u64 cr4_reserved;			/* bits guest may not set */
+	u64 guest_xcr0_supported;
+	u8 maxphyaddr;				/* guest's */
+
+	/* Time */
+	u32 tsc_khz;
+	u64 tsc_offset;				/* guest = scaled(host) + offset */
+	u64 tsc_ratio;				/* fixed point with hw.tsc_frac_bits; 0 = unscaled */
+
+	struct vcpu_mmu mmu;
+
+	/* Emulation and I/O to user space (t) */
+	struct em_ctx em;
+	int (*complete_io)(struct vcpu *vcpu);	/* run at the start of the next KVM_RUN; RUN_* or -errno */
+	struct {
+		bool active, is_write, needed;
+		u8 nr_fragments, cur;
+		struct { gpa_t gpa; void *data; u32 len; } frag[VCPU_MMIO_MAX_FRAGMENTS];
+		u8 read_data[64];		/* replayed when the instruction restarts */
+		u32 read_len;
+		gpa_t gpa;			/* the exit's own operand address, valid when gpa_valid */
+		gva_t gla;
+		bool gpa_valid;
+	} mmio;
+	struct {
+		u16 port;
+		u8 size;
+		bool in;
+		u32 count;
+	} pio;
+
+	struct {
+		u64 exits, io_exits, mmio_exits, halt_exits, irq_exits, signal_exits, request_irq_exits;
+		u64 pf_fixed, pf_mmio, irq_injections, nmi_injections, fast_exits, tlb_flush;
+	} stat;
+};
+
+static inline bool irqchip_in_kernel(const struct vm *vm)
+{
+	/* Pairs with smp_store_release() in irqchip_create(): the chips are complete when this reads true. */
+	return smp_load_acquire(&vm->irqchip);
+}
+
+static inline bool guest_has(const struct vcpu *vcpu, enum guest_feature f)
+{
+	return test_bit(f, vcpu->guest_features);
+}
+
+static inline struct vcpu *vm_vcpu(struct vm *vm, unsigned int index)
+{
+	return xa_load(&vm->vcpus, index);
+}
+
+#define vm_for_each_vcpu(i, vcpu, vm)								\
+	for ((i) = 0; (i) < smp_load_acquire(&(vm)->nr_vcpus) && ((vcpu) = vm_vcpu((vm), (i)));	\
+	     (i)++)
+
+/** vm_kill() - a bug of ours: mark the VM dead, kick its vCPUs out. Any context. */
+void vm_kill(struct vm *vm);
+#define VM_KILL_ON(cond, vm)						\
+({									\
+	bool __bug = WARN_ON_ONCE(cond);				\
+	if (unlikely(__bug))						\
+		vm_kill(vm);						\
+	unlikely(__bug);						\
+})
+
+struct vm *vm_get(struct vm *vm);
+void vm_put(struct vm *vm);
+/** vm_free() - the last step of a VM's life: its memory and its hold on the mm. From mmu_vm_put()'s callback; may not sleep. */
+void vm_free(struct vm *vm);
+
+#endif

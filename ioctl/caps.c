@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * KVM_CHECK_EXTENSION: the table of capabilities, one answer for the device and the VM fd.
+ * This file must not promise anything that is not complete: what has no row reads 0.
+ */
+#include <linux/cpumask.h>
+#include <linux/kvm.h>
+#include <linux/minmax.h>
+#include <asm/tsc.h>
+
+#include "compat.h"
+#include "ioctl.h"
+#include "irq.h"
+
+/* What is asked on the device fd has no VM: functions must cope with NULL. */
+struct capability {
+	u32 cap;
+	int value;
+	int (*fn)(struct vm *vm);	/* instead of @value */
+};
+
+static int cap_nr_vcpus(struct vm *vm)
+{
+	return min_t(unsigned int, num_online_cpus(), VM_MAX_VCPUS);
+}
+
+static int cap_xcrs(struct vm *vm)
+{
+	return hw.xcr0 != 0;
+}
+
+static int cap_xsave2(struct vm *vm)
+{
+	return vcpu_state_xsave_size(vm);
+}
+
+static int cap_tsc_control(struct vm *vm)
+{
+	return hw.tsc_scaling;
+}
+
+static int cap_clock(struct vm *vm)
+{
+	int with_tsc = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_HOST_TSC;
+
+	return KVM_CLOCK_REALTIME | (check_tsc_unstable() ? 0 : with_tsc);
+}
+
+static const struct capability capabilities[] = {
+	/* Life and memory of a VM */
+	{ KVM_CAP_USER_MEMORY, 1 },
+	{ KVM_CAP_DESTROY_MEMORY_REGION_WORKS, 1 },
+	{ KVM_CAP_JOIN_MEMORY_REGIONS_WORKS, 1 },
+	{ KVM_CAP_SYNC_MMU, 1 },
+	{ KVM_CAP_READONLY_MEM, 1 },
+	{ KVM_CAP_NR_MEMSLOTS, MEMSLOTS_USER },
+	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+	{ KVM_CAP_NR_VCPUS, .fn = cap_nr_vcpus },
+	{ KVM_CAP_MAX_VCPUS, VM_MAX_VCPUS },
+	{ KVM_CAP_MAX_VCPU_ID, VM_MAX_VCPU_ID },
+	{ KVM_CAP_SET_BOOT_CPU_ID, 1 },
+	{ KVM_CAP_SET_TSS_ADDR, 1 },
+	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
+#ifdef KVM_CAP_VM_TYPES
+	{ KVM_CAP_VM_TYPES, BIT(KVM_X86_DEFAULT_VM) },
+#endif
+
+	/* Interrupts and devices */
+	{ KVM_CAP_IRQCHIP, 1 },
+	{ KVM_CAP_IOAPIC_POLARITY_IGNORED, 1 },
+	{ KVM_CAP_IRQ_ROUTING, IRQ_MAX_ROUTES },
+	{ KVM_CAP_IRQ_INJECT_STATUS, 1 },
+	{ KVM_CAP_SIGNAL_MSI, 1 },
+	{ KVM_CAP_PIT, 1 },
+	{ KVM_CAP_PIT2, 1 },
+	{ KVM_CAP_PIT_STATE2, 1 },
+	{ KVM_CAP_REINJECT_CONTROL, 1 },
+	{ KVM_CAP_NOP_IO_DELAY, 1 },
+	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
+
+	/* Running */
+	{ KVM_CAP_HLT, 1 },
+	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
+	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
+	{ KVM_CAP_USER_NMI, 1 },
+	{ KVM_CAP_SYNC_REGS, VCPU_SYNC_FIELDS },
+
+	/* State of a vCPU */
+	{ KVM_CAP_EXT_CPUID, 1 },
+	{ KVM_CAP_EXT_EMUL_CPUID, 1 },
+	{ KVM_CAP_GET_MSR_FEATURES, 1 },
+	{ KVM_CAP_MP_STATE, 1 },
+	{ KVM_CAP_VCPU_EVENTS, 1 },
+	{ KVM_CAP_DEBUGREGS, 1 },
+	{ KVM_CAP_XSAVE, 1 },
+	{ KVM_CAP_XSAVE2, .fn = cap_xsave2 },
+	{ KVM_CAP_XCRS, .fn = cap_xcrs },
+	{ KVM_CAP_SYS_ATTRIBUTES, 1 },
+
+	/* Time */
+	{ KVM_CAP_ADJUST_CLOCK, .fn = cap_clock },
+	{ KVM_CAP_GET_TSC_KHZ, 1 },
+	{ KVM_CAP_TSC_CONTROL, .fn = cap_tsc_control },
+	{ KVM_CAP_VM_TSC_CONTROL, .fn = cap_tsc_control },
+};
+
+/**
+ * cap_value() - KVM_CHECK_EXTENSION
+ * @vm: the VM asked about, or NULL for the device
+ * @cap: KVM_CAP_*, any value
+ *
+ * Return: the capability's value, 0 for what is not there.
+ */
+int cap_value(struct vm *vm, unsigned long cap)
+{
+	const struct capability *c;
+
+	for (c = capabilities; c < capabilities + ARRAY_SIZE(capabilities); c++)
+		if (c->cap == cap)
+			return c->fn ? c->fn(vm) : c->value;
+	return 0;
+}

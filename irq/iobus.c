@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The port and memory buses: sorted tables of in-kernel devices, searched without a lock.
+ * This file must not sleep on the access paths nor know any particular device.
+ */
+#include <linux/errno.h>
+#include <linux/lockdep.h>
+#include <linux/overflow.h>
+#include <linux/preempt.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "iobus.h"
+#include "vm.h"
+
+#define IOBUS_MAX_DEVICES	1000
+
+/*
+ * Find the device that covers the whole access. Preemption is off around search and access, which keeps
+ * the table and the device: iobus_unregister() waits for a grace period, which waits for us.
+ */
+static struct iobus_dev *iobus_find(const struct iobus_table *table, gpa_t addr, unsigned int len)
+{
+	unsigned int low = 0, high;
+
+	if (!table)
+		return NULL;
+	high = table->nr;
+	while (low < high) {
+		unsigned int mid = (low + high) / 2;
+		struct iobus_dev *dev = table->dev[mid];
+		gpa_t offset = addr - dev->base;
+
+		if (addr < dev->base)
+			high = mid;
+		else if (offset >= dev->len)
+			low = mid + 1;
+		else
+			return offset + len <= dev->len ? dev : NULL;
+	}
+	return NULL;
+}
+
+int iobus_read(struct vcpu *vcpu, enum iobus_kind kind, gpa_t addr, unsigned int len, void *data)
+{
+	struct iobus_dev *dev;
+	int ret = -EOPNOTSUPP;
+
+	preempt_disable();
+	dev = iobus_find(rcu_dereference_sched(vcpu->vm->bus[kind].table), addr, len);
+	if (dev)
+		ret = dev->ops->read(dev, vcpu, addr, len, data);
+	preempt_enable();
+	return ret;
+}
+
+int iobus_write(struct vcpu *vcpu, enum iobus_kind kind, gpa_t addr, unsigned int len,
+		const void *data)
+{
+	struct iobus_dev *dev;
+	int ret = -EOPNOTSUPP;
+
+	preempt_disable();
+	dev = iobus_find(rcu_dereference_sched(vcpu->vm->bus[kind].table), addr, len);
+	if (dev)
+		ret = dev->ops->write(dev, vcpu, addr, len, data);
+	preempt_enable();
+	return ret;
+}
+
+static struct iobus_table *iobus_table_locked(struct vm *vm, enum iobus_kind kind)
+{
+	return rcu_dereference_protected(vm->bus[kind].table, lockdep_is_held(&vm->slots_lock));
+}
+
+static struct iobus_table *iobus_table_alloc(unsigned int nr, gfp_t flags)
+{
+	struct iobus_table *table;
+
+	table = kzalloc(struct_size(table, dev, nr), GFP_KERNEL_ACCOUNT | flags);
+	if (table)
+		table->nr = nr;
+	return table;
+}
+
+int iobus_register(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev)
+{
+	struct iobus_table *old = iobus_table_locked(vm, kind), *new;
+	unsigned int nr = old ? old->nr : 0, at;
+
+	lockdep_assert_held(&vm->slots_lock);
+	if (nr >= IOBUS_MAX_DEVICES)
+		return -ENOSPC;
+	for (at = 0; at < nr && old->dev[at]->base < dev->base; at++)
+		;
+	if (at && dev->base - old->dev[at - 1]->base < old->dev[at - 1]->len)
+		return -EEXIST;
+	if (at < nr && old->dev[at]->base - dev->base < dev->len)
+		return -EEXIST;
+
+	new = iobus_table_alloc(nr + 1, 0);
+	if (!new)
+		return -ENOMEM;
+	if (old) {
+		memcpy(new->dev, old->dev, at * sizeof(dev));
+		memcpy(new->dev + at + 1, old->dev + at, (nr - at) * sizeof(dev));
+	}
+	new->dev[at] = dev;
+	rcu_assign_pointer(vm->bus[kind].table, new);
+	if (old)
+		kfree_rcu(old, rcu);
+	return 0;
+}
+
+/* A device that goes away must leave the table: so this allocation, of two pages at most, may not fail. */
+static void iobus_remove(struct vm *vm, enum iobus_kind kind, struct iobus_table *old,
+			 unsigned int at)
+{
+	struct iobus_table *new = NULL;
+
+	if (old->nr > 1) {
+		new = iobus_table_alloc(old->nr - 1, __GFP_NOFAIL);
+		memcpy(new->dev, old->dev, at * sizeof(new->dev[0]));
+		memcpy(new->dev + at, old->dev + at + 1, (new->nr - at) * sizeof(new->dev[0]));
+	}
+	rcu_assign_pointer(vm->bus[kind].table, new);
+	kfree_rcu(old, rcu);
+}
+
+void iobus_unregister(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev)
+{
+	struct iobus_table *old = iobus_table_locked(vm, kind);
+	unsigned int at;
+
+	lockdep_assert_held(&vm->slots_lock);
+	for (at = 0; old && at < old->nr; at++) {
+		if (old->dev[at] != dev)
+			continue;
+		iobus_remove(vm, kind, old, at);
+		synchronize_rcu_expedited();
+		return;
+	}
+}
+
+void iobus_destroy(struct vm *vm)
+{
+	enum iobus_kind kind;
+
+	for (kind = 0; kind < NR_IOBUSES; kind++) {
+		kfree(rcu_dereference_protected(vm->bus[kind].table, 1));
+		RCU_INIT_POINTER(vm->bus[kind].table, NULL);
+	}
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reads and writes guest memory by guest physical address, through the process's own mapping of it.
+ * The only file outside ioctl/ that handles user pointers. Must not know guest page tables or the
+ * second level's.
+ *
+ * Accesses behave as the process's own: they fault pages in and obey its protections. All need
+ * current->mm to be the VM's.
+ */
+#include <linux/log2.h>
+#include <linux/mm.h>
+#include <linux/nospec.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
+#include <asm/asm.h>
+
+#include "internal.h"
+
+/*
+ * A guest chooses gfn. The bounds were checked in the slot lookup; keep the CPU from speculating
+ * past them with memory outside of the slot, which a walk of guest page tables would turn into a
+ * read of the guest's choice.
+ */
+static void __user *guest_ptr(const struct memslot *slot, gpa_t gpa)
+{
+	gfn_t index = array_index_nospec(gpa_to_gfn(gpa) - slot->base_gfn, slot->npages);
+
+	return (void __user *)(slot->hva + (index << PAGE_SHIFT) + offset_in_page(gpa));
+}
+
+#define COPY_IN(type)									\
+do {											\
+	type __v;									\
+											\
+	unsafe_get_user(__v, (const type __user *)from, fault);				\
+	*(type *)to = __v;								\
+} while (0)
+
+/*
+ * Slots hold user addresses only, see memslot_check(); the checks of a user access are not
+ * repeated.
+ */
+static int copy_in(void *to, const void __user *from, unsigned int len)
+{
+	if (len > 8 || !is_power_of_2(len))
+		return __copy_from_user(to, from, len) ? -EFAULT : 0;
+	if (!user_read_access_begin(from, len))
+		return -EFAULT;
+	switch (len) {
+	case 8:
+		COPY_IN(u64);
+		break;
+	case 4:
+		COPY_IN(u32);
+		break;
+	case 2:
+		COPY_IN(u16);
+		break;
+	default:
+		COPY_IN(u8);
+	}
+	user_read_access_end();
+	return 0;
+fault:
+	user_read_access_end();
+	return -EFAULT;
+}
+
+#define COPY_OUT(type)									\
+do {											\
+	const type *__v = from;								\
+											\
+	unsafe_put_user(*__v, (type __user *)to, fault);				\
+} while (0)
+
+static int copy_out(void __user *to, const void *from, unsigned int len)
+{
+	if (len > 8 || !is_power_of_2(len))
+		return __copy_to_user(to, from, len) ? -EFAULT : 0;
+	if (!user_write_access_begin(to, len))
+		return -EFAULT;
+	switch (len) {
+	case 8:
+		COPY_OUT(u64);
+		break;
+	case 4:
+		COPY_OUT(u32);
+		break;
+	case 2:
+		COPY_OUT(u16);
+		break;
+	default:
+		COPY_OUT(u8);
+	}
+	user_write_access_end();
+	return 0;
+fault:
+	user_write_access_end();
+	return -EFAULT;
+}
+
+static int slot_read(const struct memslot *slot, gpa_t gpa, void *data, unsigned int len)
+{
+	return slot ? copy_in(data, guest_ptr(slot, gpa), len) : -EFAULT;
+}
+
+/* Mark after the write: a log taken in between may miss the data but not the mark. */
+static int slot_write(const struct memslot *slot, gpa_t gpa, const void *data, unsigned int len)
+{
+	if (!slot || (slot->flags & KVM_MEM_READONLY))
+		return -EFAULT;
+	if (copy_out(guest_ptr(slot, gpa), data, len))
+		return -EFAULT;
+	memslot_mark_dirty(slot, gpa_to_gfn(gpa));
+	return 0;
+}
+
+static unsigned int bytes_in_page(gpa_t gpa, unsigned int len)
+{
+	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
+}
+
+int guest_read(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
+{
+	while (len) {
+		unsigned int n = bytes_in_page(gpa, len);
+		int r = slot_read(vcpu_memslot_find(vcpu, gpa_to_gfn(gpa)), gpa, data, n);
+
+		if (r)
+			return r;
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
+{
+	while (len) {
+		unsigned int n = bytes_in_page(gpa, len);
+		int r = slot_write(vcpu_memslot_find(vcpu, gpa_to_gfn(gpa)), gpa, data, n);
+
+		if (r)
+			return r;
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int vm_guest_read(struct vm *vm, gpa_t gpa, void *data, unsigned int len)
+{
+	int idx = srcu_read_lock(&vm->srcu);
+	int r = 0;
+
+	while (len && !r) {
+		unsigned int n = bytes_in_page(gpa, len);
+
+		r = slot_read(memslot_find(vm, gpa_to_gfn(gpa)), gpa, data, n);
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return r;
+}
+
+int vm_guest_write(struct vm *vm, gpa_t gpa, const void *data, unsigned int len)
+{
+	int idx = srcu_read_lock(&vm->srcu);
+	int r = 0;
+
+	while (len && !r) {
+		unsigned int n = bytes_in_page(gpa, len);
+
+		r = slot_write(memslot_find(vm, gpa_to_gfn(gpa)), gpa, data, n);
+		gpa += n;
+		data += n;
+		len -= n;
+	}
+	srcu_read_unlock(&vm->srcu, idx);
+	return r;
+}
+
+/* ---- Atomic exchange ---- */
+
+struct u128_halves {
+	u64 low, high;
+};
+
+#define CMPXCHG_ERR	%[err]
+
+/* 16 bytes: the kernel's own helper stops at 8. Same results as __try_cmpxchg_user(). */
+static int cmpxchg_user_16(void __user *ptr, struct u128_halves *old, const struct u128_halves *new)
+{
+	bool done = false;
+	int err = 0;
+
+	if (!user_write_access_begin(ptr, 16))
+		return -EFAULT;
+	asm volatile("1: lock cmpxchg16b %[ptr]\n\t"
+		     "setz %[done]\n"
+		     "2:\n"
+		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_EFAULT_REG, CMPXCHG_ERR)
+		     : [ptr] "+m" (*(struct u128_halves __force *)ptr), [err] "+r" (err),
+		       [done] "+q" (done), "+a" (old->low), "+d" (old->high)
+		     : "b" (new->low), "c" (new->high)
+		     : "memory", "cc");
+	user_write_access_end();
+	if (err)
+		return err;
+	return !done;
+}
+
+#define CMPXCHG_USER(type)								\
+({											\
+	type __old = *(type *)old;							\
+	int __r = __try_cmpxchg_user((type __user *)ptr, &__old, *(const type *)new,	\
+				     fault_##type);					\
+											\
+	*(type *)old = __old;								\
+	__r;										\
+})
+
+static int cmpxchg_user(void __user *ptr, void *old, const void *new, unsigned int len)
+{
+	switch (len) {
+	case 1:
+		return CMPXCHG_USER(u8);
+	case 2:
+		return CMPXCHG_USER(u16);
+	case 4:
+		return CMPXCHG_USER(u32);
+	case 8:
+		return CMPXCHG_USER(u64);
+	case 16:
+		return cmpxchg_user_16(ptr, old, new);
+	}
+	return -EFAULT;
+}
+
+int guest_cmpxchg(struct vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsigned int len)
+{
+	struct memslot *slot = vcpu_memslot_find(vcpu, gpa_to_gfn(gpa));
+	int r;
+
+	if (!slot || (slot->flags & KVM_MEM_READONLY) || (gpa & (len - 1)))
+		return -EFAULT;
+	r = cmpxchg_user(guest_ptr(slot, gpa), old, new, len);
+	if (!r)
+		memslot_mark_dirty(slot, gpa_to_gfn(gpa));
+	return r;
+}
+
+int user_copy_bitmap(const struct kvm_dirty_log *log, const void *bitmap, size_t bytes)
+{
+	return copy_to_user(log->dirty_bitmap, bitmap, bytes) ? -EFAULT : 0;
+}
+
+void user_signal_poison(hva_t hva)
+{
+	send_sig_mceerr(BUS_MCEERR_AR, (void __user *)hva, PAGE_SHIFT, current);
+}

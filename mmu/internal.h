@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of mmu/ share with each other.
+ * This header must not be included outside mmu/.
+ *
+ * Who protects the second-level tables: vm->mmu.lock, a reader-writer lock.
+ *  - Held for reading: an absent entry may become a leaf or a table, and a leaf may gain rights for
+ *    the same frame, each by one compare-and-exchange; leaves may be aged the same way. Nothing
+ *    that the hardware may have cached becomes wrong.
+ *  - Held for writing: anything else. Entries are cleared, the guests' cached translations are
+ *    flushed before the lock is let go, and only then are detached tables freed. So a walker that
+ *    holds the lock needs neither RCU nor re-checks.
+ */
+#ifndef KVMLET_MMU_INTERNAL_H
+#define KVMLET_MMU_INTERNAL_H
+
+#include <linux/bitops.h>
+#include <linux/list.h>
+
+#include "mmu.h"
+#include "vm.h"
+
+/* ---- tdp.c ---- */
+
+enum tdp_action {
+	TDP_ZAP,		/* clear leaves; detach tables wholly within the range */
+	TDP_WRITE_PROTECT,	/* take W out of 4K leaves; clear larger: they come back as 4K */
+	TDP_ZAP_SPLIT,		/* detach tables of 4K leaves: larger leaves may come back */
+	TDP_AGE,		/* report and clear the accessed state of leaves */
+	TDP_TEST_YOUNG,		/* report it */
+};
+
+/**
+ * struct tdp_batch - one pass over a range, and what must happen before its lock is let go
+ * @vm: the VM
+ * @action: what to do with each entry
+ * @detach_level: TDP_ZAP: highest level at which an entry's whole table may be detached in one step
+ * @may_yield: the lock may be dropped and retaken between entries, after a flush
+ * @yielded: it was
+ * @flush: the guests may have cached something that is no longer true
+ * @young: some leaf was accessed
+ * @tables: detached tables; freed by tdp_batch_free() when the lock is no longer held
+ */
+struct tdp_batch {
+	struct vm *vm;
+	enum tdp_action action;
+	u8 detach_level;
+	bool may_yield;
+	bool yielded;
+	bool flush;
+	bool young;
+	struct list_head tables;
+};
+
+static inline void tdp_batch_init(struct tdp_batch *b, struct vm *vm, enum tdp_action action,
+				  bool may_yield)
+{
+	*b = (struct tdp_batch){
+		.vm = vm,
+		.action = action,
+		.detach_level = 2,
+		.may_yield = may_yield,
+	};
+	INIT_LIST_HEAD(&b->tables);
+}
+
+/*
+ * tdp_map()'s answer beside enum pf_result: the tables have to change in a way that needs the lock
+ * for writing.
+ */
+#define TDP_CONFLICT	0x100
+
+int tdp_init(struct vm *vm);
+/** tdp_destroy() - free all tables. Nobody can walk them any more. May sleep. */
+void tdp_destroy(struct vm *vm);
+/** tdp_topup() - have enough spare tables for one tdp_map(): 0 or -ENOMEM. May sleep. */
+int tdp_topup(struct vcpu *vcpu);
+/**
+ * tdp_map() - make @pf's leaf. mmu.lock held, for reading at least; topped up. PF_FIXED, PF_RETRY
+ * or TDP_CONFLICT.
+ */
+int tdp_map(struct vcpu *vcpu, struct page_fault *pf);
+/**
+ * tdp_range() - apply a batch's action to frames [start, end). mmu.lock held as the action asks
+ * (writing except to age).
+ */
+void tdp_range(struct tdp_batch *b, gfn_t start, gfn_t end);
+/**
+ * tdp_batch_flush() - flush the guests' cached translations if need be. mmu.lock still held since
+ * the change.
+ */
+void tdp_batch_flush(struct tdp_batch *b);
+/** tdp_batch_free() - free what was detached. After tdp_batch_flush(), mmu.lock not held. */
+void tdp_batch_free(struct tdp_batch *b);
+
+/*
+ * Executable large leaves can machine-check the CPU ("iTLB multihit"): make them non-executable,
+ * and 4K what executes.
+ */
+extern bool mmu_nx_large;
+
+/* ---- memslot.c ---- */
+
+static inline hva_t memslot_hva(const struct memslot *slot, gfn_t gfn)
+{
+	return slot->hva + ((gfn - slot->base_gfn) << 12);
+}
+
+/** memslot_mark_dirty() - note a write for KVM_GET_DIRTY_LOG. Slot readers' protection held. */
+static inline void memslot_mark_dirty(const struct memslot *slot, gfn_t gfn)
+{
+	unsigned long *bitmap = READ_ONCE(slot->dirty_bitmap);
+
+	if (bitmap)
+		set_bit(gfn - slot->base_gfn, bitmap);
+}
+
+static inline size_t memslot_dirty_bytes(const struct memslot *slot)
+{
+	return BITS_TO_LONGS(slot->npages) * sizeof(long);
+}
+
+/** memslots_destroy() - free all slots; no reader is left. May sleep. */
+void memslots_destroy(struct vm *vm);
+
+/* ---- notifier.c ---- */
+int notifier_init(struct vm *vm);
+void notifier_module_exit(void);
+
+/* ---- fault.c ---- */
+
+/** mmu_invalidate_bump() - make every fault in flight look again. mmu.lock held for writing. */
+static inline void mmu_invalidate_bump(struct vm *vm)
+{
+	lockdep_assert_held_write(&vm->mmu.lock);
+	/*
+	 * Release: a fault that reads the new value (smp_load_acquire() in mmu_handle_fault()) also
+	 * sees the slots that were changed before. One that read the old value finds the difference
+	 * under the lock and tries again.
+	 */
+	smp_store_release(&vm->mmu.invalidate_seq, vm->mmu.invalidate_seq + 1);
+}
+
+/* ---- guest_mem.c: the one place that knows user pointers ---- */
+/** user_copy_bitmap() - copy a dirty bitmap out: 0 or -EFAULT. */
+int user_copy_bitmap(const struct kvm_dirty_log *log, const void *bitmap, size_t bytes);
+/** user_signal_poison() - SIGBUS for touching memory at @hva that the hardware has lost. */
+void user_signal_poison(hva_t hva);
+
+#endif

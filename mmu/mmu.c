@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Life of the memory half of a VM and of a vCPU.
+ * Must not map, zap or look anything up.
+ */
+#include <linux/cpu.h>
+#include <linux/gfp.h>
+#include <asm/cpufeature.h>
+
+#include "internal.h"
+#include "spte.h"
+
+bool mmu_nx_large;
+
+int mmu_module_init(void)
+{
+	mmu_nx_large = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
+	return 0;
+}
+
+void mmu_module_exit(void)
+{
+	notifier_module_exit();
+	/* Slots that were replaced are freed by RCU callbacks of this module. */
+	rcu_barrier();
+}
+
+int mmu_vm_init(struct vm *vm)
+{
+	struct vm_mmu *mmu = &vm->mmu;
+	int r;
+
+	rwlock_init(&mmu->lock);
+	mt_init_flags(&mmu->slots, MT_FLAGS_USE_RCU);
+	xa_init(&mmu->slots_by_id);
+	mmu->hva_tree = RB_ROOT_CACHED;
+	/* Zeroed vCPUs must not believe that they have cached something. */
+	mmu->slots_generation = 1;
+
+	r = tdp_init(vm);
+	if (r)
+		return r;
+	/* Last: callbacks come from here on. */
+	r = notifier_init(vm);
+	if (r)
+		tdp_destroy(vm);
+	return r;
+}
+
+void mmu_vm_destroy(struct vm *vm)
+{
+	/*
+	 * From here on notifier callbacks, which may still come until mmu_vm_put(), find nothing to
+	 * do.
+	 */
+	write_lock(&vm->mmu.lock);
+	vm->mmu.dead = true;
+	write_unlock(&vm->mmu.lock);
+
+	tdp_destroy(vm);
+	memslots_destroy(vm);
+}
+
+int mmu_vcpu_init(struct vcpu *vcpu)
+{
+	memset(&vcpu->mmu, 0, sizeof(vcpu->mmu));
+	return 0;
+}
+
+void mmu_vcpu_destroy(struct vcpu *vcpu)
+{
+	while (vcpu->mmu.cached)
+		free_page((unsigned long)vcpu->mmu.cache[--vcpu->mmu.cached]);
+}
+
+u64 mmu_eptp(struct vcpu *vcpu)
+{
+	return spte_make_eptp(vcpu->vm->mmu.root, vcpu->vm->mmu.root_level, hw.ept_ad);
+}

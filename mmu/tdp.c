@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The EPT tables of a VM: map one leaf, zap, write-protect or age a range, free them all.
+ * Must not look at slots or at the host's page tables; callers decide what may be mapped.
+ *
+ * The locking rules are in internal.h.
+ */
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+
+#include "internal.h"
+#include "requests.h"
+#include "spte.h"
+
+static u64 *tdp_table(u64 spte)
+{
+	return __va(spte_pa(spte));
+}
+
+static void tdp_account(struct vm *vm, unsigned int level, long count)
+{
+	atomic64_add(count, &vm->mmu.mapped[level - 1]);
+}
+
+int tdp_init(struct vm *vm)
+{
+	struct vm_mmu *mmu = &vm->mmu;
+	unsigned long root = get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	unsigned int bits;
+
+	if (!root)
+		return -ENOMEM;
+	mmu->root = __pa(root);
+	mmu->root_level = hw.ept_5level && hw.maxphyaddr > 48 ? 5 : 4;
+	bits = min_t(unsigned int, hw.maxphyaddr, 12 + mmu->root_level * SPTE_LEVEL_BITS);
+	mmu->max_gfn = (1ULL << (bits - 12)) - 1;
+	return 0;
+}
+
+static void tdp_free_table(u64 *table, unsigned int level)
+{
+	unsigned int i;
+
+	for (i = 0; level > 1 && i < SPTE_ENTRIES; i++)
+		if (spte_present(table[i]) && !spte_leaf(table[i], level))
+			tdp_free_table(tdp_table(table[i]), level - 1);
+	free_page((unsigned long)table);
+	if (level > 1)
+		cond_resched();
+}
+
+void tdp_destroy(struct vm *vm)
+{
+	if (vm->mmu.root)
+		tdp_free_table(__va(vm->mmu.root), vm->mmu.root_level);
+	vm->mmu.root = 0;
+}
+
+int tdp_topup(struct vcpu *vcpu)
+{
+	struct vcpu_mmu *cache = &vcpu->mmu;
+	unsigned int need = vcpu->vm->mmu.root_level - 1;
+
+	while (cache->cached < need) {
+		void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+		if (!page)
+			return -ENOMEM;
+		cache->cache[cache->cached++] = page;
+	}
+	return 0;
+}
+
+/*
+ * Make an absent entry a table; returns the entry as it is afterwards, whoever made it. 0 without a
+ * spare page.
+ */
+static u64 tdp_add_table(struct vcpu *vcpu, u64 *sptep)
+{
+	struct vcpu_mmu *cache = &vcpu->mmu;
+	u64 old, new;
+
+	if (WARN_ON_ONCE(!cache->cached))
+		return 0;
+	new = spte_make_table(__pa(cache->cache[cache->cached - 1]));
+	/*
+	 * Full barrier: who sees the entry sees a zeroed table. Pairs with the address dependency
+	 * of each walk.
+	 */
+	old = cmpxchg64(sptep, 0, new);
+	if (old)
+		return old;
+	cache->cached--;
+	return new;
+}
+
+/*
+ * Put the leaf in place of what is there. A lost race is as good as a won one: the guest tries
+ * again.
+ */
+static int tdp_set_leaf(struct vcpu *vcpu, struct page_fault *pf, u64 *sptep, u64 old, bool exec)
+{
+	const struct spte_leaf leaf = {
+		.pfn = pf->pfn & ~(spte_span(pf->goal_level) - 1),
+		.level = pf->goal_level,
+		.write = pf->map_writable && (pf->write || !pf->slot->dirty_bitmap),
+		.exec = exec,
+		.host_writable = pf->map_writable,
+		.uncached = pf->uncached,
+	};
+	u64 new = spte_make_leaf(&leaf, hw.ept_ad);
+
+	if (spte_present(old)) {
+		if (spte_allows(old, pf->write, pf->exec))
+			return PF_FIXED;
+		if (spte_pa(old) != spte_pa(new))
+			return TDP_CONFLICT;
+		/*
+		 * The hardware refetches an entry that lacked the right it needs: no flush for more
+		 * rights.
+		 */
+		return cmpxchg64(sptep, old, new) == old ? PF_FIXED : PF_RETRY;
+	}
+	if (cmpxchg64(sptep, old, new) != old)
+		return PF_RETRY;
+	tdp_account(vcpu->vm, pf->goal_level, 1);
+	return PF_FIXED;
+}
+
+int tdp_map(struct vcpu *vcpu, struct page_fault *pf)
+{
+	struct vm_mmu *mmu = &vcpu->vm->mmu;
+	unsigned int level = mmu->root_level;
+	u64 *table = __va(mmu->root);
+	u64 *sptep, spte;
+
+	lockdep_assert_held(&mmu->lock);
+
+	for (;; level--, table = tdp_table(spte)) {
+		sptep = &table[spte_index(pf->gfn, level)];
+		spte = READ_ONCE(*sptep);
+		if (level == pf->goal_level) {
+			if (!spte_present(spte) || spte_leaf(spte, level))
+				break;
+			/*
+			 * What executes was made small here, and larger must not come back to undo
+			 * it.
+			 */
+			if (!mmu_nx_large)
+				return TDP_CONFLICT;
+			pf->goal_level--;
+			continue;
+		}
+		if (!spte_present(spte)) {
+			spte = tdp_add_table(vcpu, sptep);
+			if (!spte)
+				return PF_RETRY;
+		}
+		if (spte_leaf(spte, level))
+			return spte_allows(spte, pf->write, pf->exec) ? PF_FIXED : TDP_CONFLICT;
+	}
+	return tdp_set_leaf(vcpu, pf, sptep, spte, level == 1 || !mmu_nx_large);
+}
+
+/* Count a detached table's leaves and put it and those below it on the list. */
+static void tdp_collect(struct tdp_batch *b, u64 *table, unsigned int level)
+{
+	long leaves = 0;
+	unsigned int i;
+
+	for (i = 0; i < SPTE_ENTRIES; i++) {
+		if (!spte_present(table[i]))
+			continue;
+		if (spte_leaf(table[i], level))
+			leaves++;
+		else
+			tdp_collect(b, tdp_table(table[i]), level - 1);
+	}
+	if (leaves)
+		tdp_account(b->vm, level, -leaves);
+	list_add(&virt_to_page(table)->lru, &b->tables);
+}
+
+/* The CPU may set A and D at any time: exchange, never store. */
+static void tdp_zap_entry(struct tdp_batch *b, u64 *sptep, unsigned int level)
+{
+	u64 old = xchg(sptep, 0);
+
+	b->flush = true;
+	if (spte_leaf(old, level))
+		tdp_account(b->vm, level, -1);
+	else
+		tdp_collect(b, tdp_table(old), level - 1);
+}
+
+static void tdp_write_protect_leaf(struct tdp_batch *b, u64 *sptep, u64 spte, unsigned int level)
+{
+	if (level > 1) {
+		tdp_zap_entry(b, sptep, level);
+		return;
+	}
+	/* A tracked leaf's W is in its saved bits. */
+	if (!(spte & (SPTE_W | SPTE_W << SPTE_SAVED_SHIFT)))
+		return;
+	while (!try_cmpxchg64(sptep, &spte, spte & ~(SPTE_W | SPTE_W << SPTE_SAVED_SHIFT)))
+		;
+	b->flush = true;
+}
+
+static void tdp_age_leaf(struct tdp_batch *b, u64 *sptep, u64 spte)
+{
+	bool clear = b->action == TDP_AGE;
+
+	if (hw.ept_ad) {
+		if (!(spte & SPTE_A))
+			return;
+		b->young = true;
+		if (clear)
+			clear_bit(SPTE_A_BIT, (unsigned long *)sptep);
+		return;
+	}
+	if (spte_tracked(spte))
+		return;
+	b->young = true;
+	/* Losing the race means that a fault has just made it young again. */
+	if (clear)
+		cmpxchg64(sptep, spte, spte_track(spte));
+}
+
+static void tdp_leaf(struct tdp_batch *b, u64 *sptep, u64 spte, unsigned int level)
+{
+	switch (b->action) {
+	case TDP_ZAP:
+		tdp_zap_entry(b, sptep, level);
+		break;
+	case TDP_WRITE_PROTECT:
+		tdp_write_protect_leaf(b, sptep, spte, level);
+		break;
+	case TDP_ZAP_SPLIT:
+		if (level == 1)
+			tdp_zap_entry(b, sptep, level);
+		break;
+	case TDP_AGE:
+	case TDP_TEST_YOUNG:
+		tdp_age_leaf(b, sptep, spte);
+		break;
+	}
+}
+
+static bool tdp_may_detach(const struct tdp_batch *b, unsigned int level, gfn_t gfn, gfn_t end)
+{
+	u64 span = spte_span(level);
+
+	if (b->action != TDP_ZAP && b->action != TDP_ZAP_SPLIT)
+		return false;
+	return level <= b->detach_level && !(gfn & (span - 1)) && end - gfn >= span;
+}
+
+/* All leaves of one table of 4K leaves that lie in the range. */
+static void tdp_leaf_table(struct tdp_batch *b, u64 *table, gfn_t gfn, gfn_t end)
+{
+	do {
+		u64 *sptep = &table[spte_index(gfn, 1)];
+		u64 spte = READ_ONCE(*sptep);
+
+		if (spte_present(spte))
+			tdp_leaf(b, sptep, spte, 1);
+	} while (++gfn < end && spte_index(gfn, 1));
+}
+
+/* Deal with the largest aligned piece at @gfn; returns the first frame behind it. */
+static gfn_t tdp_step(struct tdp_batch *b, gfn_t gfn, gfn_t end)
+{
+	unsigned int level = b->vm->mmu.root_level;
+	u64 *table = __va(b->vm->mmu.root);
+
+	for (;; level--) {
+		u64 *sptep = &table[spte_index(gfn, level)];
+		u64 spte = READ_ONCE(*sptep);
+
+		if (spte_present(spte)) {
+			if (spte_leaf(spte, level)) {
+				tdp_leaf(b, sptep, spte, level);
+			} else if (tdp_may_detach(b, level, gfn, end)) {
+				tdp_zap_entry(b, sptep, level);
+			} else if (level == 2) {
+				tdp_leaf_table(b, tdp_table(spte), gfn, end);
+			} else {
+				table = tdp_table(spte);
+				continue;
+			}
+		}
+		return (gfn | (spte_span(level) - 1)) + 1;
+	}
+}
+
+/* Let others have the CPU or the lock. False when the tables went away meanwhile. */
+static bool tdp_yield(struct tdp_batch *b)
+{
+	rwlock_t *lock = &b->vm->mmu.lock;
+
+	if (!b->may_yield || !(need_resched() || rwlock_needbreak(lock)))
+		return true;
+	/* Others must not conclude from an absent entry that nothing is cached. */
+	tdp_batch_flush(b);
+	cond_resched_rwlock_write(lock);
+	b->yielded = true;
+	return !b->vm->mmu.dead;
+}
+
+void tdp_range(struct tdp_batch *b, gfn_t start, gfn_t end)
+{
+	gfn_t gfn = start;
+
+	if (b->action == TDP_AGE || b->action == TDP_TEST_YOUNG)
+		lockdep_assert_held(&b->vm->mmu.lock);
+	else
+		lockdep_assert_held_write(&b->vm->mmu.lock);
+
+	end = min(end, b->vm->mmu.max_gfn + 1);
+	while (gfn < end) {
+		gfn = tdp_step(b, gfn, end);
+		if (gfn < end && !tdp_yield(b))
+			return;
+	}
+}
+
+void tdp_batch_flush(struct tdp_batch *b)
+{
+	if (!b->flush)
+		return;
+	b->flush = false;
+	b->vm->mmu.tlb_flushes++;
+	vcpu_request_all(b->vm, REQ_TLB_FLUSH, true);
+}
+
+void tdp_batch_free(struct tdp_batch *b)
+{
+	struct page *page, *next;
+
+	list_for_each_entry_safe(page, next, &b->tables, lru) {
+		list_del(&page->lru);
+		__free_page(page);
+		if (b->may_yield)
+			cond_resched();
+	}
+}

@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Counts what each round trip between guest, kernel and user space costs on one or two
+ * devices, in ticks of the time stamp counter: exact instructions on the emulated machine.
+ * Must not judge what it cannot compare: limits apply only when both devices are there.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "tvm.h"
+
+#define MAX_ROUNDS 101
+#define FAULT_GPA 0x1000000UL
+#define FAULT_PAGES 64
+
+/**
+ * struct target - a device under measurement
+ * @path: the device
+ * @irq: a VM with interrupt controllers in the kernel
+ * @plain: a VM without them
+ * @irq_cpu: the first's vCPU
+ * @plain_cpu: the second's vCPU
+ * @pages: FAULT_PAGES of memory, at FAULT_GPA of the second
+ */
+struct target {
+	const char *path;
+	struct tvm *irq, *plain;
+	struct tcpu *irq_cpu, *plain_cpu;
+	uint8_t *pages;
+};
+
+/**
+ * struct measure - one line of the table
+ * @name: what it prints
+ * @once: measure COUNT operations once; returns ticks for all of them
+ * @code: guest code for @once
+ * @empty: the same loop without the operation, or NULL
+ * @count: operations in one round
+ * @limit: highest ratio that passes, in percent
+ */
+struct measure {
+	const char *name;
+	uint64_t (*once)(struct target *target, const struct measure *m);
+	const struct guest_code *code, *empty;
+	unsigned int count, limit;
+};
+
+/* R8 operations between two reads of the TSC; the difference goes to R9. */
+#define LOOP(setup, operation) \
+	setup "mov %r8, %r10;" \
+	"rdtsc; shl $32, %rdx; or %rdx, %rax; mov %rax, %r9;" \
+	"1: mov %r11d, %ecx; mov %r12d, %eax;" operation "dec %r10; jnz 1b;" \
+	"rdtsc; shl $32, %rdx; or %rdx, %rax; sub %r9, %rax; mov %rax, %r9;" \
+	"out %al, $" GUEST_STR(PORT_TEST)
+
+GUEST(loop_empty, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", ""));
+GUEST(loop_cpuid, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", "cpuid;"));
+GUEST(loop_rdmsr, 64, LOOP("mov $0x1b, %r11d; xor %r12d, %r12d;", "rdmsr;"));
+GUEST(loop_vmcall, 64, LOOP("xor %r11d, %r11d; mov $0xffff, %r12d;", "vmcall;"));
+GUEST(loop_pic, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", "in $0x21, %al;"));
+GUEST(loop_ioapic, 64, LOOP("mov $" GUEST_STR(GUEST_IOAPIC) ", %esi;", "mov %ecx, (%rsi);"));
+
+GUEST(user_out, 64, "1: out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
+GUEST(user_in, 64, "1: in $" GUEST_STR(PORT_TEST) ", %al; jmp 1b");
+GUEST(user_write, 64, "mov $" GUEST_STR(GUEST_MMIO) ", %esi; 1: mov %eax, (%rsi); jmp 1b");
+GUEST(user_read, 64, "mov $" GUEST_STR(GUEST_MMIO) ", %esi; 1: mov (%rsi), %eax; jmp 1b");
+GUEST(user_hlt, 64, "1: hlt; jmp 1b");
+
+/* Touch R8 pages from RSI twice: what the second pass costs is not the faults'. */
+GUEST(touch, 64,
+      "mov $2, %ebx;"
+      "2: mov %r8, %r10; mov %rsi, %rdi;"
+      "rdtsc; shl $32, %rdx; or %rdx, %rax; mov %rax, %r9;"
+      "1: mov %r8, (%rdi); add $4096, %rdi; dec %r10; jnz 1b;"
+      "rdtsc; shl $32, %rdx; or %rdx, %rax; sub %r9, %rax;"
+      "xchg %rax, %r11; dec %ebx; jnz 2b;"
+      "sub %r11, %rax; mov %rax, %r9;"
+      "out %al, $" GUEST_STR(PORT_TEST));
+
+static void expect(struct tcpu *cpu, const struct measure *m, bool good)
+{
+	if (good)
+		return;
+	tcpu_explain(cpu);
+	tvm_die("%s: %s did not do what was expected", tvm_device(), m->name);
+}
+
+static uint64_t run_loop(struct tcpu *cpu, const struct measure *m,
+			 const struct guest_code *code)
+{
+	struct kvm_regs regs;
+	int reason;
+
+	tcpu_load(cpu, code);
+	regs = tcpu_regs(cpu);
+	regs.r8 = m->count;
+	regs.rsi = FAULT_GPA;
+	tcpu_set_regs(cpu, &regs);
+	reason = tcpu_run(cpu);
+	expect(cpu, m, reason == KVM_EXIT_IO && tcpu_is_out(cpu, PORT_TEST));
+	return tcpu_regs(cpu).r9;
+}
+
+static uint64_t guest_loop(struct target *target, const struct measure *m)
+{
+	uint64_t with = run_loop(target->irq_cpu, m, m->code);
+
+	return with - run_loop(target->irq_cpu, m, m->empty);
+}
+
+static uint64_t user_loop(struct target *target, const struct measure *m)
+{
+	struct tcpu *cpu = target->plain_cpu;
+	unsigned int i;
+	uint64_t start;
+
+	tcpu_load(cpu, m->code);
+	expect(cpu, m, tcpu_run(cpu) >= 0);
+	start = tvm_rdtsc();
+	for (i = 0; i < m->count; i++) {
+		if (ioctl(cpu->fd, KVM_RUN, 0))
+			tvm_die("%s: KVM_RUN: %m", m->name);
+	}
+	start = tvm_rdtsc() - start;
+	expect(cpu, m, cpu->run->exit_reason == KVM_EXIT_IO ||
+	       cpu->run->exit_reason == KVM_EXIT_MMIO || cpu->run->exit_reason == KVM_EXIT_HLT);
+	return start;
+}
+
+static uint64_t page_faults(struct target *target, const struct measure *m)
+{
+	unsigned int i;
+
+	if (madvise(target->pages, FAULT_PAGES * PAGE, MADV_DONTNEED))
+		tvm_die("madvise: %m");
+	for (i = 0; i < FAULT_PAGES; i++)
+		target->pages[i * PAGE] = 1;
+	return run_loop(target->plain_cpu, m, m->code);
+}
+
+static uint64_t create_destroy(struct target *target, const struct measure *m)
+{
+	uint64_t start = tvm_rdtsc();
+	int vm = ioctl(target->plain->dev, KVM_CREATE_VM, 0);
+	int cpu = ioctl(vm, KVM_CREATE_VCPU, 0);
+
+	if (vm < 0 || cpu < 0)
+		tvm_die("%s: %m", m->name);
+	close(cpu);
+	close(vm);
+	return tvm_rdtsc() - start;
+}
+
+static uint64_t registers(struct target *target, const struct measure *m)
+{
+	struct tcpu *cpu = target->plain_cpu;
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+	unsigned int i;
+	uint64_t start = tvm_rdtsc();
+
+	for (i = 0; i < m->count; i++) {
+		if (ioctl(cpu->fd, KVM_GET_REGS, &regs) || ioctl(cpu->fd, KVM_SET_REGS, &regs) ||
+		    ioctl(cpu->fd, KVM_GET_SREGS, &sregs) ||
+		    ioctl(cpu->fd, KVM_SET_SREGS, &sregs))
+			tvm_die("%s: %m", m->name);
+	}
+	return tvm_rdtsc() - start;
+}
+
+static const struct measure measures[] = {
+	{ "CPUID", guest_loop, &loop_cpuid, &loop_empty, 64, 50 },
+	{ "RDMSR APIC_BASE", guest_loop, &loop_rdmsr, &loop_empty, 64, 50 },
+	{ "VMCALL", guest_loop, &loop_vmcall, &loop_empty, 64, 100 },
+	{ "PIC port in", guest_loop, &loop_pic, &loop_empty, 64, 50 },
+	{ "IOAPIC MMIO write", guest_loop, &loop_ioapic, &loop_empty, 32, 100 },
+	{ "port out to user", user_loop, &user_out, NULL, 32, 100 },
+	{ "port in from user", user_loop, &user_in, NULL, 32, 100 },
+	{ "MMIO write to user", user_loop, &user_write, NULL, 32, 100 },
+	{ "MMIO read from user", user_loop, &user_read, NULL, 32, 100 },
+	{ "HLT to user", user_loop, &user_hlt, NULL, 32, 100 },
+	{ "4K fault", page_faults, &touch, NULL, FAULT_PAGES, 100 },
+	{ "VM+vCPU create, destroy", create_destroy, NULL, NULL, 1, 100 },
+	{ "GET+SET REGS, SREGS", registers, NULL, NULL, 8, 100 },
+};
+
+#define MEASURES (sizeof(measures) / sizeof(measures[0]))
+
+static void open_target(struct target *target, const char *path)
+{
+	target->path = path;
+	tvm_use(path);
+	target->irq = tvm_create(TVM_PIT);
+	target->irq_cpu = tvm_vcpu(target->irq, 0);
+	target->plain = tvm_create(0);
+	target->plain_cpu = tvm_vcpu(target->plain, 0);
+	target->pages = tvm_map(FAULT_PAGES * PAGE);
+	madvise(target->pages, FAULT_PAGES * PAGE, MADV_NOHUGEPAGE);
+	if (tvm_slot(target->plain, 2, 0, FAULT_GPA, FAULT_PAGES * PAGE, target->pages))
+		tvm_die("%s: memory slot: %m", path);
+}
+
+static void close_target(struct target *target)
+{
+	tcpu_destroy(target->irq_cpu);
+	tcpu_destroy(target->plain_cpu);
+	tvm_destroy(target->irq);
+	tvm_destroy(target->plain);
+	munmap(target->pages, FAULT_PAGES * PAGE);
+}
+
+static int compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* The timer tick lands in some rounds; the median is of one without. */
+static uint64_t median(uint64_t *samples, unsigned int rounds, unsigned int count)
+{
+	qsort(samples, rounds, sizeof(*samples), compare);
+	return (samples[rounds / 2] + count / 2) / count;
+}
+
+static void measure_all(struct target *targets, unsigned int devices, unsigned int rounds,
+			uint64_t results[][2])
+{
+	static uint64_t samples[2][MAX_ROUNDS];
+	unsigned int i, round, d;
+
+	for (i = 0; i < MEASURES; i++) {
+		const struct measure *m = &measures[i];
+
+		for (d = 0; d < devices; d++)
+			m->once(&targets[d], m);
+		for (round = 0; round < rounds; round++) {
+			for (d = 0; d < devices; d++)
+				samples[d][round] = m->once(&targets[d], m);
+		}
+		for (d = 0; d < devices; d++)
+			results[i][d] = median(samples[d], rounds, m->count);
+	}
+}
+
+static void measure_in_turn(struct target *targets, unsigned int devices, unsigned int rounds,
+			    const char **paths, uint64_t results[][2])
+{
+	uint64_t single[MEASURES][2];
+	unsigned int i, d;
+
+	for (d = 0; d < devices; d++) {
+		open_target(&targets[d], paths[d]);
+		measure_all(&targets[d], 1, rounds, single);
+		close_target(&targets[d]);
+		for (i = 0; i < MEASURES; i++)
+			results[i][d] = single[i][0];
+	}
+}
+
+static int report(const char **paths, unsigned int devices, uint64_t results[][2])
+{
+	unsigned int i, over = 0;
+
+	printf("%-24s %12s", "ticks each", paths[0]);
+	if (devices == 2)
+		printf(" %12s %7s %7s", paths[1], "ratio", "limit");
+	putchar('\n');
+	for (i = 0; i < MEASURES; i++) {
+		const struct measure *m = &measures[i];
+		bool bad = results[i][0] * 100 > results[i][1] * m->limit;
+
+		printf("%-24s %12lu", m->name, results[i][0]);
+		if (devices == 2) {
+			printf(" %12lu %7.3f %7.2f%s", results[i][1],
+			       (double)results[i][0] / results[i][1], m->limit / 100.0,
+			       bad ? "  ABOVE" : "");
+			over += bad;
+		}
+		putchar('\n');
+	}
+	if (devices == 2)
+		printf("%u of %zu lines above their limit\n", over, MEASURES);
+	return over;
+}
+
+static void usage(const char *name)
+{
+	printf("usage: %s [--check] [--in-turn] [--rounds N] [DEVICE [REFERENCE]]\n"
+	       "  --check     exit 1 when a line is above its limit of the reference's figure\n"
+	       "  --in-turn   measure one device wholly before the other one's VMs exist\n"
+	       "  --rounds N  median of N rounds (odd, up to %u; default 15)\n"
+	       "Devices that do not exist are left out. Default: /dev/kvmlet /dev/kvm\n", name,
+	       MAX_ROUNDS);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "check", no_argument, NULL, 'c' },
+		{ "in-turn", no_argument, NULL, 't' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "help", no_argument, NULL, 'h' },
+		{ }
+	};
+	const char *wanted[2] = { "/dev/kvmlet", "/dev/kvm" }, *paths[2];
+	unsigned int devices = 0, rounds = 15, given, i, over;
+	bool check = false, in_turn = false;
+	static uint64_t results[MEASURES][2];
+	static struct target targets[2];
+	int opt;
+
+	while ((opt = getopt_long(argc, argv, "ctr:h", options, NULL)) != -1) {
+		if (opt == 'r')
+			rounds = strtoul(optarg, NULL, 10);
+		check |= opt == 'c';
+		in_turn |= opt == 't';
+		if (opt == 'h' || opt == '?') {
+			usage(argv[0]);
+			return opt == 'h' ? 0 : 2;
+		}
+	}
+	given = argc - optind;
+	if (given > 2 || rounds < 1 || rounds > MAX_ROUNDS) {
+		usage(argv[0]);
+		return 2;
+	}
+	for (i = 0; i < (given ? given : 2); i++) {
+		const char *path = given ? argv[optind + i] : wanted[i];
+
+		if (access(path, R_OK | W_OK))
+			printf("%s: %m, left out\n", path);
+		else
+			paths[devices++] = path;
+	}
+	if (!devices || (check && devices < 2)) {
+		printf("nothing to %s\n", devices ? "compare with" : "measure");
+		return 2;
+	}
+	if (in_turn) {
+		measure_in_turn(targets, devices, rounds, paths, results);
+	} else {
+		for (i = 0; i < devices; i++)
+			open_target(&targets[i], paths[i]);
+		measure_all(targets, devices, rounds, results);
+		for (i = 0; i < devices; i++)
+			close_target(&targets[i]);
+	}
+	over = report(paths, devices, results);
+	return check && over ? 1 : 0;
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * main.c - picks the command.
+ *
+ * Must not know what the commands do.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner.h"
+
+static int main_run(int argc, char **argv, u64 start)
+{
+	struct options opt;
+
+	options_parse_run(&opt, argc, argv);
+	return cmd_run(&opt, start);
+}
+
+static int main_check(int argc, char **argv, u64 start)
+{
+	struct options opt;
+
+	(void)start;
+	options_parse_check(&opt, argc, argv);
+	return cmd_check(&opt);
+}
+
+static int main_help(int argc, char **argv, u64 start)
+{
+	(void)argc;
+	(void)argv;
+	(void)start;
+	options_usage(stdout);
+	return 0;
+}
+
+static int main_version(int argc, char **argv, u64 start)
+{
+	(void)argc;
+	(void)argv;
+	(void)start;
+	printf("kvmlet %s\n", RUNNER_VERSION);
+	return 0;
+}
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv, u64 start);
+} commands[] = {
+	{ "run", main_run },
+	{ "check", main_check },
+	{ "help", main_help },
+	{ "--help", main_help },
+	{ "-h", main_help },
+	{ "--version", main_version },
+	{ "-V", main_version },
+};
+
+int main(int argc, char **argv)
+{
+	u64 start = stats_tsc();
+
+	if (argc < 2) {
+		options_usage(stderr);
+		return 1;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1, start);
+	}
+	die("unknown command '%s'; see kvmlet --help", argv[1]);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Exits of single instructions: CPUID, MSRs, HLT, VMCALL, cache and monitor instructions, XSETBV.
+ * It must not decide what a value means; CPUID, MSR and register files do.
+ */
+#include <linux/sched.h>
+#include <uapi/linux/kvm_para.h>
+#include <asm/msr-index.h>
+#include <asm/smp.h>
+
+#include "guest_state.h"
+#include "irq.h"
+#include "vmx.h"
+
+static int inject_gp(struct vcpu *vcpu)
+{
+	vcpu_queue_exception_error(vcpu, VEC_GP, 0);
+	return RUN_RESUME;
+}
+
+static void set_edx_eax(struct vcpu *vcpu, u64 value)
+{
+	vcpu->regs[REG_RAX] = (u32)value;
+	vcpu->regs[REG_RDX] = value >> 32;
+}
+
+static u64 get_edx_eax(struct vcpu *vcpu)
+{
+	return (u32)vcpu->regs[REG_RAX] | (u64)vcpu->regs[REG_RDX] << 32;
+}
+
+/* ---- CPUID ---- */
+
+static void do_cpuid(struct vcpu *vcpu)
+{
+	u32 eax = vcpu->regs[REG_RAX], ebx, ecx = vcpu->regs[REG_RCX], edx;
+
+	cpuid_lookup(vcpu, &eax, &ebx, &ecx, &edx);
+	vcpu->regs[REG_RAX] = eax;
+	vcpu->regs[REG_RBX] = ebx;
+	vcpu->regs[REG_RCX] = ecx;
+	vcpu->regs[REG_RDX] = edx;
+}
+
+enum fast_result fast_cpuid(struct vcpu_vmx *vmx)
+{
+	if (cpuid_faulting(&vmx->vcpu) || !vmx_skip_fast(vmx))
+		return FAST_NONE;
+	do_cpuid(&vmx->vcpu);
+	return FAST_REENTER;
+}
+
+int handle_cpuid(struct vcpu *vcpu)
+{
+	if (cpuid_faulting(vcpu) && vcpu_cpl(vcpu) > 0)
+		return inject_gp(vcpu);
+	do_cpuid(vcpu);
+	return vcpu_skip_instruction(vcpu);
+}
+
+/* ---- MSRs ---- */
+
+static bool is_x2apic_msr(u32 index)
+{
+	return (index & ~0xffu) == 0x800;
+}
+
+enum fast_result fast_rdmsr(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	u32 index = vcpu->regs[REG_RCX];
+	u64 value;
+
+	if (!vcpu->lapic)
+		return FAST_NONE;
+	if (is_x2apic_msr(index)) {
+		if (vlapic_msr_read(vcpu, index, &value))
+			return FAST_NONE;
+	} else if (index == MSR_IA32_APICBASE) {
+		value = vlapic_get_base(vcpu);
+	} else if (index == MSR_IA32_TSC_DEADLINE) {
+		value = vlapic_get_tscdeadline(vcpu);
+	} else {
+		return FAST_NONE;
+	}
+	if (!vmx_skip_fast(vmx))
+		return FAST_NONE;
+	set_edx_eax(vcpu, value);
+	return FAST_REENTER;
+}
+
+enum fast_result fast_wrmsr(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	u32 index = vcpu->regs[REG_RCX];
+	u64 value = get_edx_eax(vcpu);
+
+	/* A write has effects: make sure first that the instruction can be left. */
+	if (!vcpu->lapic || (vmcs_readl(VMCS_GUEST_RFLAGS) & (X86_EFLAGS_TF | X86_EFLAGS_RF)))
+		return FAST_NONE;
+	if (is_x2apic_msr(index)) {
+		if (vlapic_msr_write(vcpu, index, value))
+			return FAST_NONE;
+	} else if (index == MSR_IA32_TSC_DEADLINE && guest_has(vcpu, GF_TSC_DEADLINE)) {
+		vlapic_set_tscdeadline(vcpu, value);
+	} else {
+		return FAST_NONE;
+	}
+	/* A carry out of the low half of RIP: the slow path skips without writing again. */
+	if (!vmx_skip_fast(vmx)) {
+		vmx->skip_pending = true;
+		return FAST_DONE;
+	}
+	return FAST_REENTER;
+}
+
+int handle_rdmsr(struct vcpu *vcpu)
+{
+	struct msr_access msr = { .index = vcpu->regs[REG_RCX] };
+
+	if (vcpu_msr_get(vcpu, &msr))
+		return inject_gp(vcpu);
+	set_edx_eax(vcpu, msr.data);
+	return vcpu_skip_instruction(vcpu);
+}
+
+int handle_wrmsr(struct vcpu *vcpu)
+{
+	struct msr_access msr = { .index = vcpu->regs[REG_RCX], .data = get_edx_eax(vcpu) };
+
+	if (vcpu_msr_set(vcpu, &msr))
+		return inject_gp(vcpu);
+	return vcpu_skip_instruction(vcpu);
+}
+
+/* ---- HLT, PAUSE, MONITOR, MWAIT ---- */
+
+int handle_hlt(struct vcpu *vcpu)
+{
+	vcpu_skip_instruction(vcpu);
+	vcpu->stat.halt_exits++;
+	if (!irqchip_in_kernel(vcpu->vm)) {
+		vcpu->run->exit_reason = KVM_EXIT_HLT;
+		return RUN_TO_USER;
+	}
+	vcpu->mp_state = KVM_MP_STATE_HALTED;
+	return RUN_RESUME;
+}
+
+int handle_pause(struct vcpu *vcpu)
+{
+	vcpu_skip_instruction(vcpu);
+	cond_resched();
+	return RUN_RESUME;
+}
+
+/* Not offered by CPUID unless user space insists; then they do nothing, as MWAIT may. */
+static int monitor_or_mwait(struct vcpu *vcpu)
+{
+	if (!guest_has(vcpu, GF_MWAIT))
+		return handle_undefined(vcpu);
+	return vcpu_skip_instruction(vcpu);
+}
+
+int handle_mwait(struct vcpu *vcpu)
+{
+	return monitor_or_mwait(vcpu);
+}
+
+int handle_monitor(struct vcpu *vcpu)
+{
+	return monitor_or_mwait(vcpu);
+}
+
+/* ---- VMCALL ---- */
+
+enum fast_result fast_vmcall(struct vcpu_vmx *vmx)
+{
+	/* No hypercall is offered; the ring check is the slow path's. */
+	if ((segs_read_rights(SEG_SS) >> SEG_RIGHTS_DPL_SHIFT) & 3 || !vmx_skip_fast(vmx))
+		return FAST_NONE;
+	vmx->vcpu.regs[REG_RAX] = -KVM_ENOSYS;
+	return FAST_REENTER;
+}
+
+int handle_vmcall(struct vcpu *vcpu)
+{
+	long ret = vcpu_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
+
+	vcpu->regs[REG_RAX] = vcpu_is_64bit_code(vcpu) ? ret : (u32)ret;
+	return vcpu_skip_instruction(vcpu);
+}
+
+/* ---- The rest ---- */
+
+int handle_undefined(struct vcpu *vcpu)
+{
+	vcpu_queue_exception(vcpu, VEC_UD);
+	return RUN_RESUME;
+}
+
+/* Guest memory is ordinary cached memory of the host: there is nothing a guest may write back or lose. */
+int handle_invd(struct vcpu *vcpu)
+{
+	return vcpu_skip_instruction(vcpu);
+}
+
+int handle_wbinvd(struct vcpu *vcpu)
+{
+	return vcpu_skip_instruction(vcpu);
+}
+
+/* With EPT neither exits; the control is off. */
+int handle_invlpg(struct vcpu *vcpu)
+{
+	vcpu_request(vcpu, REQ_TLB_FLUSH);
+	return vcpu_skip_instruction(vcpu);
+}
+
+/* There is no performance monitoring unit: every counter index is out of range. */
+int handle_rdpmc(struct vcpu *vcpu)
+{
+	return inject_gp(vcpu);
+}
+
+int handle_xsetbv(struct vcpu *vcpu)
+{
+	u32 index = vcpu->regs[REG_RCX];
+
+	if (vcpu_cpl(vcpu) || vcpu_set_xcr0(vcpu, index, get_edx_eax(vcpu)))
+		return inject_gp(vcpu);
+	return vcpu_skip_instruction(vcpu);
+}
+
+/* LGDT and its kin exit only while UMIP is emulated. */
+int handle_descriptor_table(struct vcpu *vcpu)
+{
+	return vcpu_emulate(vcpu, INVALID_GPA, 0);
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Exits of memory accesses and events: EPT violations, exceptions, interrupts, windows, task switches, triple faults.
+ * It must not walk or change page tables.
+ */
+#include <linux/bitfield.h>
+#include <linux/percpu.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+
+#include "guest_state.h"
+#include "irq.h"
+#include "vmx.h"
+
+/* ---- EPT ---- */
+
+static int emulate_mmio(struct vcpu *vcpu)
+{
+	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
+	bool translated = (info->qual & (EPT_QUAL_GLA_VALID | EPT_QUAL_TRANSLATED)) ==
+			  (EPT_QUAL_GLA_VALID | EPT_QUAL_TRANSLATED);
+
+	vcpu->stat.mmio_exits++;
+	/* An access by the page walk itself has no operand address to offer. */
+	return vcpu_emulate(vcpu, translated ? info->gpa : INVALID_GPA, info->gla);
+}
+
+int handle_ept_violation(struct vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	const struct vmx_exit_info *info = &vmx->info;
+	struct page_fault pf = {
+		.addr = info->gpa,
+		.write = info->qual & EPT_QUAL_WRITE,
+		.exec = info->qual & EPT_QUAL_FETCH,
+		.present = info->qual & (EPT_QUAL_READABLE | EPT_QUAL_WRITABLE | EPT_QUAL_EXECUTABLE),
+	};
+	int ret;
+
+	/* "Information for VM Exits Due to ... IRET": the fault undid the unblocking of NMIs. */
+	if ((info->qual & EPT_QUAL_NMI_UNBLOCKING) && !(info->idt_info & INTR_VALID))
+		vmx_set_nmi_masked(vcpu, true);
+
+	vmx->l1d_flush = true;
+	if (mmu_is_mmio_gpa(vcpu, info->gpa))
+		return emulate_mmio(vcpu);
+	ret = mmu_handle_fault(vcpu, &pf);
+	if (ret < 0)
+		return ret;
+	if (ret == PF_MMIO)
+		return emulate_mmio(vcpu);
+	vcpu->stat.pf_fixed++;
+	return RUN_RESUME;
+}
+
+/* No entry of ours is misconfigured: a bug, reported with the address. */
+int handle_ept_misconfig(struct vcpu *vcpu)
+{
+	struct kvm_run *run = vcpu->run;
+
+	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
+	run->internal.suberror = KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON;
+	run->internal.ndata = 3;
+	run->internal.data[0] = EXIT_EPT_MISCONFIG;
+	run->internal.data[1] = to_vmx(vcpu)->info.gpa;
+	run->internal.data[2] = vcpu->cpu;
+	return RUN_TO_USER;
+}
+
+/* ---- Exceptions and interrupts ---- */
+
+/* #DB is intercepted so that a guest cannot keep the CPU in endless delivery; DR6 follows the qualification. */
+static int reflect_debug(struct vcpu *vcpu)
+{
+	u64 bits = to_vmx(vcpu)->info.qual & (DR_TRAP_BITS | DR6_BD | DR_STEP | BIT(15) | BIT(11) | BIT(16));
+
+	vmx_queue_debug(vcpu, bits);
+	return RUN_RESUME;
+}
+
+int handle_exception_nmi(struct vcpu *vcpu)
+{
+	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
+	u8 vector = info->intr_info & INTR_VECTOR;
+
+	/* The host has had its NMI or #MC before interrupts went on. */
+	if ((info->intr_info & INTR_TYPE) == INTR_TYPE_NMI || vector == VEC_MC)
+		return RUN_RESUME;
+
+	/* "Information for VM Exits Due to Vectored Events": a fault of IRET came after it unblocked NMIs. */
+	if ((info->intr_info & INTR_NMI_UNBLOCKING) && vector != VEC_DF && !(info->idt_info & INTR_VALID))
+		vmx_set_nmi_masked(vcpu, true);
+
+	if (vector == VEC_DB)
+		return reflect_debug(vcpu);
+	/* #AC is intercepted for the same reason as #DB: endless delivery when its handler's stack is misaligned. */
+	if (info->intr_info & INTR_ERROR_CODE)
+		vcpu_queue_exception_error(vcpu, vector, info->intr_error);
+	else
+		vcpu_queue_exception(vcpu, vector);
+	return RUN_RESUME;
+}
+
+/* Taken when interrupts went on after the exit. */
+int handle_external_interrupt(struct vcpu *vcpu)
+{
+	vcpu->stat.irq_exits++;
+	return RUN_RESUME;
+}
+
+int handle_machine_check(struct vcpu *vcpu)
+{
+	return RUN_RESUME;
+}
+
+int handle_triple_fault(struct vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+	return RUN_TO_USER;
+}
+
+/* ---- Windows ---- */
+
+enum fast_result fast_irq_window(struct vcpu_vmx *vmx)
+{
+	if (vmx->vcpu.request_irq_window)
+		return FAST_NONE;
+	vmx_cpu_clear(vmx, CPU_IRQ_WINDOW);
+	vcpu_request(&vmx->vcpu, REQ_EVENT);
+	return FAST_REENTER;
+}
+
+/* The outer loop tells user space when it asked; injection is looked at before each entry. */
+int handle_irq_window(struct vcpu *vcpu)
+{
+	return RUN_RESUME;
+}
+
+int handle_nmi_window(struct vcpu *vcpu)
+{
+	return RUN_RESUME;
+}
+
+int handle_tpr_threshold(struct vcpu *vcpu)
+{
+	return RUN_RESUME;
+}
+
+/* ---- Task switch ---- */
+
+enum task_switch_source { TASK_BY_CALL, TASK_BY_IRET, TASK_BY_JMP, TASK_BY_GATE };
+
+int handle_task_switch(struct vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	const struct vmx_exit_info *info = &vmx->info;
+	int source = FIELD_GET(TASK_QUAL_SOURCE, info->qual);
+	u32 type = info->idt_info & INTR_TYPE;
+	bool event = source == TASK_BY_GATE && (info->idt_info & INTR_VALID);
+	bool has_error = false, soft;
+	u32 error = 0;
+	int index = -1;
+
+	if (event) {
+		/* The gate is how the event is delivered: nothing is left to inject. */
+		has_error = info->idt_info & INTR_ERROR_CODE;
+		error = info->idt_error;
+		index = info->idt_info & INTR_VECTOR;
+		vcpu->exception.injected = false;
+		vcpu->interrupt.injected = false;
+		if (type == INTR_TYPE_NMI) {
+			vcpu->nmi_injected = false;
+			vmx_set_nmi_masked(vcpu, true);
+		}
+	}
+	/* Instructions are left behind; faults and hardware events interrupt at RIP. */
+	soft = type == INTR_TYPE_SOFT_INTR || type == INTR_TYPE_SOFT_EXC || type == INTR_TYPE_PRIV_SOFT;
+	if (source != TASK_BY_GATE || !event || soft)
+		vcpu_skip_instruction(vcpu);
+	return vcpu_task_switch(vcpu, FIELD_GET(TASK_QUAL_SELECTOR, info->qual), index, source, has_error,
+				error);
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The host's services that differ between kernels or belong to its own configuration: mitigations, NMI and #MC hand-over, FPU.
+ * It must not touch the VMCS or the guest's registers.
+ */
+#include <linux/gfp.h>
+#include <linux/irqflags.h>
+#include <asm/cpufeature.h>
+#include <asm/fpu/api.h>
+#include <asm/nospec-branch.h>
+#include <asm/processor.h>
+#include <asm/vmx.h>
+
+#include "host.h"
+
+/* Four times the largest L1 data cache affected by L1TF, as the pattern of replacement is not plain LRU. */
+#define L1D_ORDER	4
+#define L1D_SIZE	(PAGE_SIZE << L1D_ORDER)
+#define CACHE_LINE	64
+
+struct host_mitigations host_mitigations __ro_after_init;
+static u8 *l1d_pages;
+
+/* "L1 Terminal Fault": what the command line and the CPU ask for, unless kvm_intel's parameter has decided already. */
+static int __init setup_l1d_flush(void)
+{
+	enum vmx_l1d_flush_state state = l1tf_vmx_mitigation;
+	u64 cap = 0;
+
+	if (!boot_cpu_has_bug(X86_BUG_L1TF))
+		return 0;
+	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
+		rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &cap);
+	if (cap & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH)
+		return 0;
+	if (l1tf_mitigation == L1TF_MITIGATION_FULL_FORCE || l1tf_mitigation == L1TF_MITIGATION_FULL)
+		state = VMENTER_L1D_FLUSH_ALWAYS;
+	else if (l1tf_mitigation == L1TF_MITIGATION_OFF && state != VMENTER_L1D_FLUSH_ALWAYS)
+		state = VMENTER_L1D_FLUSH_NEVER;
+	if (state == VMENTER_L1D_FLUSH_NEVER)
+		return 0;
+
+	host_mitigations.l1d_flush = true;
+	host_mitigations.l1d_flush_always = state == VMENTER_L1D_FLUSH_ALWAYS;
+	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D))
+		return 0;
+	l1d_pages = (u8 *)__get_free_pages(GFP_KERNEL, L1D_ORDER);
+	if (!l1d_pages)
+		return -ENOMEM;
+	/* Different contents: a hypervisor below must not merge these pages into one. */
+	for (int i = 0; i < 1 << L1D_ORDER; i++)
+		memset(l1d_pages + i * PAGE_SIZE, i + 1, PAGE_SIZE);
+	return 0;
+}
+
+int host_init(void)
+{
+	host_mitigations.spec_ctrl = boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL);
+	host_mitigations.ibpb = boot_cpu_has(X86_FEATURE_USE_IBPB);
+#ifdef X86_FEATURE_CLEAR_CPU_BUF
+	host_mitigations.verw |= boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF);
+#endif
+#ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
+	host_mitigations.verw |= boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF_VM);
+#endif
+	return setup_l1d_flush();
+}
+
+void host_exit(void)
+{
+	free_pages((unsigned long)l1d_pages, L1D_ORDER);
+	l1d_pages = NULL;
+}
+
+/*
+ * Read every line of the pages, eight loads a turn: without microcode's help this is the price of each entry after user space
+ * ran. The first pass brings the translations in, so that page walks of the second do not put page tables into the cache.
+ */
+static void l1d_flush_by_reading(void)
+{
+	u8 *p, *end = l1d_pages + L1D_SIZE;
+
+	for (p = l1d_pages; p < end; p += PAGE_SIZE)
+		READ_ONCE(*p);
+	asm volatile("cpuid" : : "a"(0), "c"(0) : "ebx", "edx", "memory");
+	for (p = l1d_pages; p < end; p += 8 * CACHE_LINE) {
+		READ_ONCE(p[0 * CACHE_LINE]);
+		READ_ONCE(p[1 * CACHE_LINE]);
+		READ_ONCE(p[2 * CACHE_LINE]);
+		READ_ONCE(p[3 * CACHE_LINE]);
+		READ_ONCE(p[4 * CACHE_LINE]);
+		READ_ONCE(p[5 * CACHE_LINE]);
+		READ_ONCE(p[6 * CACHE_LINE]);
+		READ_ONCE(p[7 * CACHE_LINE]);
+	}
+	asm volatile("lfence" : : : "memory");
+}
+
+void host_l1d_flush(void)
+{
+	if (static_cpu_has(X86_FEATURE_FLUSH_L1D))
+		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
+	else
+		l1d_flush_by_reading();
+}
+
+/*
+ * The NMI that ended guest mode is blocked until the next IRET: INT takes the host through the same gate, whose handler ends in one.
+ */
+void host_deliver_nmi(void)
+{
+	asm volatile("int $2" : : : "memory");
+}
+
+void host_machine_check(void)
+{
+	asm volatile("int $18" : : : "memory");
+}
+
+bool host_fpu_alloc(struct fpu_guest *fpu)
+{
+	return fpu_alloc_guest_fpstate(fpu);
+}
+
+void host_fpu_free(struct fpu_guest *fpu)
+{
+	fpu_free_guest_fpstate(fpu);
+}
+
+void host_fpu_swap(struct fpu_guest *fpu, bool enter)
+{
+	fpu_swap_kvm_fpstate(fpu, enter);
+}

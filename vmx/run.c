@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * One stay in the guest: from pending requests through VM entry, exits finished with interrupts off, and the exit that was not.
+ * It must not know what any single exit means; the tables of exit.c do.
+ */
+#include <linux/context_tracking.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/nospec.h>
+#include <linux/vtime.h>
+#include <asm/debugreg.h>
+#include <asm/fpu/api.h>
+#include <asm/fpu/xcr.h>
+#include <asm/nospec-branch.h>
+#include <asm/special_insns.h>
+#include <asm/tlbflush.h>
+
+#include "compat.h"
+#include "irq.h"
+#include "vmx.h"
+
+static_assert(offsetof(struct vmx_enter, flags) == 0);
+static_assert(offsetof(struct vmx_enter, spec_guest) == 8);
+static_assert(offsetof(struct vmx_enter, spec_host) == 16);
+static_assert(offsetof(struct vmx_enter, host_rsp) == 24);
+static_assert(offsetof(struct vmx_enter, verw_sel) == 32);
+
+/* Requests that are served between window open and VM entry, with interrupts off. */
+#define REQS_IN_WINDOW	(BIT(REQ_EVENT) | BIT(REQ_MMU_RELOAD) | BIT(REQ_TSC) | \
+			 BIT(REQ_TPR) | BIT(REQ_UNBLOCK))
+
+static u64 host_xcr0 __ro_after_init;
+static u64 host_xss __ro_after_init;
+
+void __init vmx_run_init(void)
+{
+	if (boot_cpu_has(X86_FEATURE_OSXSAVE))
+		host_xcr0 = xgetbv(0);
+	if (boot_cpu_has(X86_FEATURE_XSAVES))
+		rdmsrl_safe(MSR_IA32_XSS, &host_xss);
+}
+
+/* ---- Requests ---- */
+
+/* Those that end or delay the run; interrupts on. RUN_RESUME, RUN_TO_USER or -errno. */
+static int serve_requests(struct vcpu *vcpu)
+{
+	if (unlikely(vcpu_test_request(vcpu, REQ_VM_DEAD)))
+		return -EIO;
+	if (unlikely(vcpu_take_request(vcpu, REQ_TRIPLE_FAULT))) {
+		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
+		return RUN_TO_USER;
+	}
+	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
+		to_vmx(vcpu)->tlb_flush = true;
+	vcpu_take_request(vcpu, REQ_MSR_FILTER);
+	return RUN_RESUME;
+}
+
+static void flush_guest_tlb(struct vcpu_vmx *vmx)
+{
+	struct invept_desc ept = { .eptp = mmu_eptp(&vmx->vcpu) };
+	struct invvpid_desc vpid = { .vpid = vmx->vpid };
+
+	vmx_invept(vmx_caps.ept_vpid & EPT_CAP_INVEPT_CONTEXT ? INVEPT_CONTEXT : INVEPT_ALL, ept);
+	if (vmx->vpid)
+		vmx_invvpid(vmx_caps.ept_vpid & VPID_CAP_CONTEXT ? INVVPID_CONTEXT : INVVPID_ALL, vpid);
+	vmx->tlb_flush = false;
+	vmx->vcpu.stat.tlb_flush++;
+}
+
+/* Interrupts off, window open. */
+static void serve_window_requests(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	if (vcpu_take_request(vcpu, REQ_MMU_RELOAD))
+		vmcs_write64(VMCS_EPT_POINTER, mmu_eptp(vcpu));
+	if (vmx->tlb_flush)
+		flush_guest_tlb(vmx);
+	if (vcpu_take_request(vcpu, REQ_TSC))
+		vmx_tsc_update(vcpu);
+	vcpu_take_request(vcpu, REQ_UNBLOCK);
+	vcpu_take_request(vcpu, REQ_TPR);
+	vcpu_take_request(vcpu, REQ_EVENT);
+}
+
+/* ---- Around the window ---- */
+
+/* A kernel with full context tracking sees guest time as user time; RCU must not be used in between. */
+static __always_inline void guest_context_enter(void)
+{
+	if (context_tracking_enabled())
+		context_tracking_guest_enter();
+}
+
+static __always_inline void guest_context_leave(void)
+{
+	if (context_tracking_enabled())
+		context_tracking_guest_exit();
+}
+
+static void guest_time_begin(void)
+{
+	vtime_account_guest_enter();
+	/* Guest mode is a quiescent state, unless context tracking says it itself. */
+	if (!context_tracking_enabled())
+		compat_rcu_note_guest();
+}
+
+/* Interrupts off before and on after: the tick that ended guest mode is charged to the guest. */
+static void guest_time_end(void)
+{
+	local_irq_enable();
+	if (vtime_accounting_enabled_this_cpu()) {
+		local_irq_disable();
+		vtime_account_guest_exit();
+		local_irq_enable();
+	} else {
+		current->flags &= ~PF_VCPU;
+	}
+}
+
+/* What host and guest share beyond the VMCS, and what interrupt handlers rely on: only between IRQs off and on. */
+static void load_guest_shared(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	if (test_thread_flag(TIF_NEED_FPU_LOAD))
+		switch_fpu_return();
+	if (vcpu->cr4 & X86_CR4_OSXSAVE) {
+		if (vcpu->xcr0 != host_xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, vcpu->xcr0);
+		if (vcpu->xss != host_xss)
+			native_wrmsrl(MSR_IA32_XSS, vcpu->xss);
+	}
+	if (static_cpu_has(X86_FEATURE_OSPKE) &&
+	    ((vcpu->xcr0 & XFEATURE_MASK_PKRU) || (vcpu->cr4 & X86_CR4_PKE)))
+		wrpkru(vcpu->pkru);
+	if (native_read_cr2() != vcpu->cr2)
+		native_write_cr2(vcpu->cr2);
+	if (unlikely(vcpu->dr7 & DR_GLOBAL_ENABLE_MASK) || unlikely(vcpu->dr7 & DR_LOCAL_ENABLE_MASK)) {
+		set_debugreg(vcpu->db[0], 0);
+		set_debugreg(vcpu->db[1], 1);
+		set_debugreg(vcpu->db[2], 2);
+		set_debugreg(vcpu->db[3], 3);
+	}
+}
+
+static void load_host_shared(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	vcpu->cr2 = native_read_cr2();
+	if (static_cpu_has(X86_FEATURE_OSPKE) &&
+	    ((vcpu->xcr0 & XFEATURE_MASK_PKRU) || (vcpu->cr4 & X86_CR4_PKE))) {
+		vcpu->pkru = rdpkru();
+		wrpkru(current->thread.pkru);
+	}
+	if (vcpu->cr4 & X86_CR4_OSXSAVE) {
+		if (vcpu->xcr0 != host_xcr0)
+			xsetbv(XCR_XFEATURE_ENABLED_MASK, host_xcr0);
+		if (vcpu->xss != host_xss)
+			native_wrmsrl(MSR_IA32_XSS, host_xss);
+	}
+	if (hw_breakpoint_active())
+		hw_breakpoint_restore();
+}
+
+static __always_inline void write_dirty_regs(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	if (vcpu->rip_dirty) {
+		vmcs_writel(VMCS_GUEST_RIP, vcpu->rip);
+		vcpu->rip_dirty = false;
+	}
+	if (vcpu->rsp_dirty) {
+		vmcs_writel(VMCS_GUEST_RSP, vcpu->regs[REG_RSP]);
+		vcpu->rsp_dirty = false;
+	}
+	if (vcpu->rflags_dirty) {
+		vmcs_writel(VMCS_GUEST_RFLAGS, vcpu->rflags);
+		vcpu->rflags_dirty = false;
+	}
+	if (vmx->intr_dirty) {
+		vmcs_write32(VMCS_GUEST_INTERRUPTIBILITY, vmx->interruptibility);
+		vmx->intr_dirty = false;
+	}
+}
+
+/* CR3 carries the PCID of whatever address space slot the kernel gave this mm last; CR4 changes with TSD and others. */
+static __always_inline void refresh_host_crs(struct vcpu_vmx *vmx)
+{
+	unsigned long cr3 = __read_cr3();
+	unsigned long cr4 = cr4_read_shadow();
+
+	if (unlikely(cr3 != vmx->host_cr3)) {
+		vmcs_writel(VMCS_HOST_CR3, cr3);
+		vmx->host_cr3 = cr3;
+	}
+	if (unlikely(cr4 != vmx->host_cr4)) {
+		vmcs_writel(VMCS_HOST_CR4, cr4);
+		vmx->host_cr4 = cr4;
+	}
+}
+
+/* Window open: all that handlers will ask, so that they need no VMCS. */
+static void read_exit(struct vcpu_vmx *vmx, u32 reason)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	struct vmx_exit_info *info = &vmx->info;
+
+	info->reason = reason;
+	info->qual = vmcs_readl(VMCS_EXIT_QUALIFICATION);
+	info->insn_len = vmcs_read32(VMCS_EXIT_INSTRUCTION_LEN);
+	info->idt_info = vmcs_read32(VMCS_IDT_VECTORING_INFO);
+	if (unlikely(info->idt_info & INTR_VALID)) {
+		info->idt_error = vmcs_read32(VMCS_IDT_VECTORING_ERROR);
+		info->idt_insn_len = info->insn_len;
+	}
+	switch (reason) {
+	case EXIT_EPT_VIOLATION:
+	case EXIT_EPT_MISCONFIG:
+		info->gpa = vmcs_read64(VMCS_GUEST_PHYSICAL_ADDRESS);
+		info->gla = vmcs_readl(VMCS_GUEST_LINEAR_ADDRESS);
+		break;
+	case EXIT_EXCEPTION_NMI:
+		info->intr_info = vmcs_read32(VMCS_EXIT_INTR_INFO);
+		info->intr_error = vmcs_read32(VMCS_EXIT_INTR_ERROR);
+		break;
+	case EXIT_IO:
+	case EXIT_INVPCID:
+		info->insn_info = vmcs_read32(VMCS_EXIT_INSTRUCTION_INFO);
+		break;
+	}
+	vcpu->rip = vmcs_readl(VMCS_GUEST_RIP);
+	vcpu->regs[REG_RSP] = vmcs_readl(VMCS_GUEST_RSP);
+	vcpu->rflags = vmcs_readl(VMCS_GUEST_RFLAGS);
+	vmx->interruptibility = vmcs_read32(VMCS_GUEST_INTERRUPTIBILITY);
+	vcpu->stale = BIT(CACHED_CR0) | BIT(CACHED_CR3) | BIT(CACHED_CR4) | BIT(CACHED_SEGS);
+}
+
+/* NMI and #MC must reach the host before anything else can be interrupted. */
+static void deliver_host_event(const struct vmx_exit_info *info)
+{
+	if (info->reason == EXIT_MACHINE_CHECK) {
+		host_machine_check();
+	} else if (info->reason == EXIT_EXCEPTION_NMI) {
+		if ((info->intr_info & INTR_TYPE) == INTR_TYPE_NMI)
+			host_deliver_nmi();
+		else if ((info->intr_info & (INTR_TYPE | INTR_VECTOR)) == (INTR_TYPE_HARD_EXC | VEC_MC))
+			host_machine_check();
+	}
+}
+
+/* ---- The loop with interrupts off ---- */
+
+enum stay_result {
+	STAY_EXIT,		/* vmx->info tells an exit to be handled */
+	STAY_DONE,		/* nothing left to handle */
+	STAY_FAILED,		/* the entry instruction failed: VMfail */
+	STAY_FAULTED,		/* it faulted: VMX is off */
+};
+
+static __always_inline bool must_leave(struct vcpu *vcpu)
+{
+	return (READ_ONCE(vcpu->requests) & ~REQS_IN_WINDOW) ||
+	       READ_ONCE(vcpu->mode) != IN_GUEST_MODE || compat_guest_work_pending();
+}
+
+static __always_inline int enter_once(struct vcpu_vmx *vmx)
+{
+	int ret;
+
+	write_dirty_regs(vmx);
+	refresh_host_crs(vmx);
+	if (host_mitigations.spec_ctrl)
+		vmx->enter.spec_host = this_cpu_read(x86_spec_ctrl_current);
+	if (unlikely(host_mitigations.l1d_flush) &&
+	    (vmx->l1d_flush || host_mitigations.l1d_flush_always)) {
+		vmx->l1d_flush = false;
+		host_l1d_flush();
+	}
+	guest_context_enter();
+	ret = __vmx_enter(vmx->vcpu.regs, &vmx->enter);
+	guest_context_leave();
+	return ret;
+}
+
+static __always_inline enum fast_result try_fast(struct vcpu_vmx *vmx, u32 reason)
+{
+	fast_handler fast;
+
+	if (reason >= NR_EXIT_REASONS)
+		return FAST_NONE;
+	fast = vmx_fast_handlers[array_index_nospec(reason, NR_EXIT_REASONS)];
+	return fast ? fast(vmx) : FAST_NONE;
+}
+
+static enum stay_result stay(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	enum fast_result fast;
+	u32 reason;
+	int ret;
+
+	for (;;) {
+		ret = enter_once(vmx);
+		if (unlikely(ret))
+			return ret == 1 ? STAY_FAILED : STAY_FAULTED;
+		vmx->enter.flags |= VMX_ENTER_RESUME;
+		vcpu->stat.exits++;
+		reason = vmcs_read32(VMCS_EXIT_REASON);
+		fast = try_fast(vmx, reason);
+		if (fast == FAST_NONE) {
+			read_exit(vmx, reason);
+			return STAY_EXIT;
+		}
+		vcpu->stat.fast_exits++;
+		/* An exit that an instruction asked for: what was being injected has been delivered. */
+		vmx_events_delivered(vcpu);
+		if (fast == FAST_DONE || must_leave(vcpu)) {
+			read_exit(vmx, reason);
+			return STAY_DONE;
+		}
+		if (vcpu_request_pending(vcpu)) {
+			read_exit(vmx, reason);
+			serve_window_requests(vmx);
+			vmx_inject_events(vcpu);
+		}
+	}
+}
+
+static int entry_failed(struct vcpu *vcpu, u32 error)
+{
+	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
+	vcpu->run->fail_entry.hardware_entry_failure_reason = error;
+	vcpu->run->fail_entry.cpu = vcpu->cpu;
+	return RUN_TO_USER;
+}
+
+static int after_stay(struct vcpu_vmx *vmx, enum stay_result result, u32 error)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	switch (result) {
+	case STAY_DONE:
+		if (unlikely(vmx->skip_pending)) {
+			vmx->skip_pending = false;
+			return vcpu_skip_instruction(vcpu);
+		}
+		return RUN_RESUME;
+	case STAY_FAILED:
+		return entry_failed(vcpu, error);
+	case STAY_FAULTED:
+		vm_kill(vcpu->vm);
+		return -EIO;
+	case STAY_EXIT:
+		break;
+	}
+	if (unlikely(vmx->info.reason & EXIT_REASON_ENTRY_FAIL))
+		return entry_failed(vcpu, vmx->info.reason);
+	vmx_events_delivered(vcpu);
+	if (unlikely(vmx->info.idt_info & INTR_VALID))
+		vmx_recover_vectoring(vcpu);
+	return vmx_handle_exit(vcpu);
+}
+
+/* Interrupts off from here to guest_time_end(). */
+static bool begin_window(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	vcpu->cpu = smp_processor_id();
+	local_irq_disable();
+	/*
+	 * Pairs with the barrier in vcpu_request(): whoever asks now either sees IN_GUEST_MODE and sends an interrupt, which ends guest
+	 * mode at once, or was early enough to be seen by the check that follows.
+	 */
+	smp_store_mb(vcpu->mode, IN_GUEST_MODE);
+	if (must_leave(vcpu) || !vmcs_window_open(vmx)) {
+		WRITE_ONCE(vcpu->mode, OUTSIDE_GUEST_MODE);
+		local_irq_enable();
+		return false;
+	}
+	return true;
+}
+
+int vcpu_hw_run(struct vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	enum stay_result result;
+	u32 error = 0;
+	int ret;
+
+	vmx->info.reason = 0;
+	if (vcpu_request_pending(vcpu)) {
+		ret = serve_requests(vcpu);
+		if (ret != RUN_RESUME)
+			return ret;
+		if (vcpu->lapic && vlapic_init_sipi_pending(vcpu))
+			return RUN_RESUME;
+	}
+
+	/* Who removes a slot waits for its readers: not for a guest that never exits. */
+	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
+	preempt_disable();
+	vmcs_fetch(vmx);
+	if (!begin_window(vmx)) {
+		preempt_enable();
+		vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
+		return RUN_RESUME;
+	}
+	serve_window_requests(vmx);
+	vmx_switch_to_guest(vmx);
+	vmx_inject_events(vcpu);
+	if (unlikely(vcpu->stale & BIT(CACHED_CR4)))
+		vcpu_cr4(vcpu);
+	load_guest_shared(vmx);
+	guest_time_begin();
+
+	result = stay(vmx);
+
+	if (unlikely(result == STAY_FAILED))
+		error = vmcs_read32(VMCS_INSTRUCTION_ERROR);
+	/* An entry that failed leaves its event valid; the next one chooses anew. */
+	if (unlikely(result == STAY_FAILED || (vmx->info.reason & EXIT_REASON_ENTRY_FAIL)))
+		vmcs_write32(VMCS_ENTRY_INTR_INFO, 0);
+	vmcs_window_close(vmx);
+	load_host_shared(vmx);
+	if (result == STAY_EXIT)
+		deliver_host_event(&vmx->info);
+#ifdef X86_FEATURE_IBPB_EXIT_TO_USER
+	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+#endif
+	/* Pairs with the waiters of vcpu_request_all(): what the guest did comes before being seen outside. */
+	smp_store_release(&vcpu->mode, OUTSIDE_GUEST_MODE);
+	guest_time_end();
+	preempt_enable();
+	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
+
+	return after_stay(vmx, result, error);
+}
+
+void vcpu_hw_sched_out(struct vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	vmx_switch_to_host(vmx);
+	vmx->l1d_flush = true;
+}
+
+void vcpu_hw_sched_in(struct vcpu *vcpu)
+{
+	to_vmx(vcpu)->l1d_flush = true;
+}
+
+void vcpu_hw_run_begin(struct vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	host_fpu_swap(&vmx->guest_fpu, true);
+	vmx->l1d_flush = true;
+}
+
+void vcpu_hw_run_end(struct vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	preempt_disable();
+	vmx_switch_to_host(vmx);
+	preempt_enable();
+	host_fpu_swap(&vmx->guest_fpu, false);
+}

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Life of a VMCS: allocation, which CPU it is active on, making it current, and the fields that never change.
+ * It must not know about exits or events.
+ */
+#include <linux/gfp.h>
+#include <linux/list.h>
+#include <linux/percpu.h>
+#include <linux/smp.h>
+#include <asm/cpu_entry_area.h>
+#include <asm/desc.h>
+#include <asm/msr.h>
+#include <asm/tlbflush.h>
+
+#include "irq.h"
+#include "vmx.h"
+
+/* VMCSs active on a CPU; touched on that CPU with interrupts off. */
+static DEFINE_PER_CPU(struct list_head, active_list);
+/* The current VMCS when VMX is our own; meaningless when borrowed. */
+static DEFINE_PER_CPU(struct vmcs_region *, current_vmcs);
+/* The one that was loaded last: compared, never followed. */
+static DEFINE_PER_CPU(struct vmcs_region *, last_vmcs);
+
+void vmcs_module_init(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		INIT_LIST_HEAD(per_cpu_ptr(&active_list, cpu));
+}
+
+int vmcs_alloc(struct vmcs_region *r)
+{
+	r->va = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!r->va)
+		return -ENOMEM;
+	*(u32 *)r->va = vmx_caps.revision;
+	r->pa = __pa(r->va);
+	r->cpu = -1;
+	return 0;
+}
+
+/* On r->cpu, interrupts off. */
+static void clear_here(struct vmcs_region *r)
+{
+	if (r->cpu != raw_smp_processor_id())
+		return;
+	vmx_clear(r->pa);
+	if (this_cpu_read(current_vmcs) == r)
+		this_cpu_write(current_vmcs, NULL);
+	list_del(&r->link);
+	/* Pairs with smp_load_acquire() in load_here(): off the old CPU's list before on the new one's. */
+	smp_store_release(&r->cpu, -1);
+}
+
+static void clear_ipi(void *r)
+{
+	clear_here(r);
+}
+
+void vmcs_clear_cpu(void)
+{
+	struct vmcs_region *r, *next;
+
+	list_for_each_entry_safe(r, next, this_cpu_ptr(&active_list), link)
+		clear_here(r);
+}
+
+static void clear_anywhere(struct vmcs_region *r)
+{
+	int cpu = READ_ONCE(r->cpu);
+
+	/* A CPU that went down cleared its list itself. */
+	if (cpu >= 0)
+		smp_call_function_single(cpu, clear_ipi, r, 1);
+}
+
+void vmcs_free(struct vmcs_region *r)
+{
+	if (!r->va)
+		return;
+	clear_anywhere(r);
+	free_page((unsigned long)r->va);
+	r->va = NULL;
+}
+
+void vmcs_fetch(struct vcpu_vmx *vmx)
+{
+	struct vmcs_region *r = &vmx->vmcs;
+	int cpu = READ_ONCE(r->cpu);
+
+	if (cpu >= 0 && cpu != smp_processor_id())
+		clear_anywhere(r);
+}
+
+/* Interrupts off, and the VMCS active nowhere else. */
+static void load_here(struct vcpu_vmx *vmx)
+{
+	struct vmcs_region *r = &vmx->vmcs;
+	int cpu = raw_smp_processor_id();
+
+	if (smp_load_acquire(&r->cpu) != cpu) {
+		/* "VMCLEAR ... initializes": brings a new region into a known launch state. */
+		vmx_clear(r->pa);
+		list_add(&r->link, this_cpu_ptr(&active_list));
+		r->cpu = cpu;
+		vmx->enter.flags &= ~VMX_ENTER_RESUME;
+	}
+	if (vmx_ptrld(r->pa) != VMX_OK)
+		VM_KILL_ON(!READ_ONCE(vmx->vcpu.vm->dead), vmx->vcpu.vm);
+	this_cpu_write(current_vmcs, r);
+	if (this_cpu_read(last_vmcs) != r) {
+		/* The guest that ran here before must not steer this one's speculation. */
+		if (host_mitigations.ibpb)
+			native_wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+		this_cpu_write(last_vmcs, r);
+	}
+	if (vmx->last_cpu != cpu) {
+		vmx->last_cpu = cpu;
+		vmcs_host_cpu(vmx);
+		/* Mappings of an earlier stay on this CPU have missed all invalidations since. */
+		vmx->tlb_flush = true;
+	}
+}
+
+bool vmcs_window_open(struct vcpu_vmx *vmx)
+{
+	struct vmcs_region *r = &vmx->vmcs;
+
+	if (vmx_borrowed) {
+		if (r->cpu != raw_smp_processor_id() && r->cpu >= 0)
+			return false;
+		vmx->foreign = vmx_ptrst();
+		load_here(vmx);
+	} else if (this_cpu_read(current_vmcs) != r) {
+		if (r->cpu != raw_smp_processor_id() && r->cpu >= 0)
+			return false;
+		load_here(vmx);
+	}
+	vmx->held++;
+	return true;
+}
+
+void vmcs_window_close(struct vcpu_vmx *vmx)
+{
+	/* All ones: the owner had none, and ours may stay until it loads one. */
+	if (!--vmx->held && vmx_borrowed && vmx->foreign != ~0ull)
+		vmx_ptrld(vmx->foreign);
+}
+
+void vmcs_get(struct vcpu_vmx *vmx)
+{
+	unsigned long flags;
+
+	if (vmx->held) {
+		vmx->held++;
+		return;
+	}
+	preempt_disable();
+	for (;;) {
+		local_irq_save(flags);
+		if (vmcs_window_open(vmx))
+			break;
+		local_irq_restore(flags);
+		vmcs_fetch(vmx);
+	}
+	if (vmx_borrowed)
+		vmx->held_flags = flags;
+	else
+		local_irq_restore(flags);
+}
+
+void vmcs_put(struct vcpu_vmx *vmx)
+{
+	if (vmx->held > 1) {
+		vmx->held--;
+		return;
+	}
+	vmcs_window_close(vmx);
+	if (vmx_borrowed)
+		local_irq_restore(vmx->held_flags);
+	preempt_enable();
+}
+
+static struct vcpu_vmx *current_vmx(void)
+{
+	struct vmcs_region *r = this_cpu_read(current_vmcs);
+
+	return r ? container_of(r, struct vcpu_vmx, vmcs) : NULL;
+}
+
+/* A VMREAD or VMWRITE of ours that fails is a bug of ours (or VMX went off): the VM is lost, the host is not. */
+static void access_failed(const char *what, unsigned long field, unsigned long value)
+{
+	struct vcpu_vmx *vmx = current_vmx();
+
+	if (vmx && READ_ONCE(vmx->vcpu.vm->dead))
+		return;
+	WARN_ONCE(1, "kvmlet: %s failed: field %lx value %lx\n", what, field, value);
+	if (vmx)
+		vm_kill(vmx->vcpu.vm);
+}
+
+noinline void vmcs_read_failed(unsigned long field)
+{
+	access_failed("VMREAD", field, 0);
+}
+
+noinline void vmcs_write_failed(unsigned long field, unsigned long value)
+{
+	access_failed("VMWRITE", field, value);
+}
+
+/* ---- Constant fields ---- */
+
+void vmcs_host_cpu(struct vcpu_vmx *vmx)
+{
+	int cpu = raw_smp_processor_id();
+
+	vmcs_writel(VMCS_HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
+	vmcs_writel(VMCS_HOST_GDTR_BASE, (unsigned long)get_current_gdt_ro());
+	vmcs_writel(VMCS_HOST_GS_BASE, native_read_msr(MSR_GS_BASE));
+	vmcs_writel(VMCS_HOST_SYSENTER_ESP, native_read_msr(MSR_IA32_SYSENTER_ESP));
+}
+
+static void setup_host(struct vcpu_vmx *vmx)
+{
+	extern const char vmx_vmexit[];
+	struct desc_ptr idt;
+
+	vmx->host_cr3 = __read_cr3();
+	vmx->host_cr4 = cr4_read_shadow();
+	vmcs_writel(VMCS_HOST_CR0, read_cr0() & ~X86_CR0_TS);
+	vmcs_writel(VMCS_HOST_CR3, vmx->host_cr3);
+	vmcs_writel(VMCS_HOST_CR4, vmx->host_cr4);
+	vmcs_write16(VMCS_HOST_CS_SELECTOR, __KERNEL_CS);
+	vmcs_write16(VMCS_HOST_SS_SELECTOR, __KERNEL_DS);
+	vmcs_write16(VMCS_HOST_DS_SELECTOR, 0);
+	vmcs_write16(VMCS_HOST_ES_SELECTOR, 0);
+	vmcs_write16(VMCS_HOST_FS_SELECTOR, 0);
+	vmcs_write16(VMCS_HOST_GS_SELECTOR, 0);
+	vmcs_write16(VMCS_HOST_TR_SELECTOR, GDT_ENTRY_TSS * 8);
+	vmcs_writel(VMCS_HOST_FS_BASE, 0);
+	store_idt(&idt);
+	vmcs_writel(VMCS_HOST_IDTR_BASE, idt.address);
+	vmcs_writel(VMCS_HOST_RIP, (unsigned long)vmx_vmexit);
+	vmcs_write32(VMCS_HOST_SYSENTER_CS, native_read_msr(MSR_IA32_SYSENTER_CS));
+	vmcs_writel(VMCS_HOST_SYSENTER_EIP, native_read_msr(MSR_IA32_SYSENTER_EIP));
+	vmcs_write64(VMCS_HOST_EFER, native_read_msr(MSR_EFER));
+	vmcs_write64(VMCS_HOST_PAT, native_read_msr(MSR_IA32_CR_PAT));
+}
+
+static void setup_controls(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	vmx->pin = vmx_caps.pin;
+	vmx->cpu = vmx_caps.cpu;
+	vmx->cpu2 = vmx_caps.cpu2 & ~CPU2_TSC_SCALING;
+	vmx->exit = vmx_caps.exit;
+	vmx->entry = vmx_caps.entry;
+	if (!vcpu->lapic && (vmx->cpu & CPU_TPR_SHADOW)) {
+		vmx->cpu &= ~CPU_TPR_SHADOW;
+		vmx->cpu |= CPU_CR8_LOAD | CPU_CR8_STORE;
+	}
+	if (!vmx->vpid)
+		vmx->cpu2 &= ~CPU2_VPID;
+	vmcs_write32(VMCS_PIN_CONTROLS, vmx->pin);
+	vmcs_write32(VMCS_CPU_CONTROLS, vmx->cpu);
+	vmcs_write32(VMCS_CPU_CONTROLS2, vmx->cpu2);
+	vmcs_write32(VMCS_EXIT_CONTROLS, vmx->exit);
+	vmcs_write32(VMCS_ENTRY_CONTROLS, vmx->entry);
+	vmcs_write32(VMCS_EXCEPTION_BITMAP, vmx->exceptions);
+	vmcs_write32(VMCS_PF_ERROR_MASK, 0);
+	vmcs_write32(VMCS_PF_ERROR_MATCH, 0);
+	vmcs_write32(VMCS_CR3_TARGET_COUNT, 0);
+	vmcs_write32(VMCS_EXIT_MSR_STORE_COUNT, 0);
+	vmcs_write32(VMCS_EXIT_MSR_LOAD_COUNT, 0);
+	vmcs_write32(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+}
+
+void vmcs_setup(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+
+	setup_controls(vmx);
+	setup_host(vmx);
+	vmcs_write64(VMCS_LINK_POINTER, ~0ull);
+	vmcs_write64(VMCS_GUEST_DEBUGCTL, 0);
+	vmcs_write64(VMCS_MSR_BITMAP, __pa(vmx->msr_bitmap));
+	vmcs_write64(VMCS_TSC_OFFSET, vcpu->tsc_offset);
+	vmcs_write64(VMCS_EPT_POINTER, mmu_eptp(vcpu));
+	if (vmx->vpid)
+		vmcs_write16(VMCS_VPID, vmx->vpid);
+	if (vmx->cpu & CPU_TPR_SHADOW) {
+		vmcs_write64(VMCS_VIRTUAL_APIC_ADDR, __pa(vlapic_regs_page(vcpu)));
+		vmcs_write32(VMCS_TPR_THRESHOLD, 0);
+	}
+	if (vmx->cpu2 & CPU2_XSAVES)
+		vmcs_write64(VMCS_XSS_EXIT_BITMAP, 0);
+	if (vmx->cpu2 & CPU2_ENCLS)
+		vmcs_write64(VMCS_ENCLS_BITMAP, ~0ull);
+	vmcs_writel(VMCS_CR0_MASK, ~vmx->cr0_owned);
+	vmcs_writel(VMCS_CR4_MASK, ~vmx->cr4_owned);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The VMX instructions, each with an exception-table entry, and width-checked VMCS accessors.
+ * This header must not decide anything: a failure is reported, the caller says what follows.
+ */
+#ifndef KVMLET_VMX_INSN_H
+#define KVMLET_VMX_INSN_H
+
+#include <linux/bug.h>
+#include <linux/types.h>
+#include <asm/asm.h>
+
+#include "vmcs_fields.h"
+
+/*
+ * How a VMX instruction ended, "Conventions" of the VMX instruction reference, plus the fault that comes when VMX is off.
+ */
+enum vmx_result { VMX_OK, VMX_FAILED, VMX_FAULTED };
+
+/* One instruction with a memory operand; VMfail sets CF or ZF. */
+#define VMX_ASM1(insn, constraint, operand)						\
+do {											\
+	asm volatile goto("1: " insn " %0\n\t"							\
+		 "jna %l[failed]\n\t"							\
+		 _ASM_EXTABLE(1b, %l[faulted])						\
+		 : : constraint(operand) : "cc", "memory" : failed, faulted);		\
+	return VMX_OK;									\
+failed:											\
+	return VMX_FAILED;								\
+faulted:										\
+	return VMX_FAULTED;								\
+} while (0)
+
+#define VMX_ASM2(insn, type, operand)							\
+do {											\
+	asm volatile goto("1: " insn " %1, %0\n\t"						\
+		 "jna %l[failed]\n\t"							\
+		 _ASM_EXTABLE(1b, %l[faulted])						\
+		 : : "r"(type), "m"(operand) : "cc", "memory" : failed, faulted);	\
+	return VMX_OK;									\
+failed:											\
+	return VMX_FAILED;								\
+faulted:										\
+	return VMX_FAULTED;								\
+} while (0)
+
+static __always_inline enum vmx_result vmx_on(u64 region)
+{
+	VMX_ASM1("vmxon", "m", region);
+}
+
+static __always_inline enum vmx_result vmx_off(void)
+{
+	asm volatile goto("1: vmxoff\n\t"
+		 _ASM_EXTABLE(1b, %l[faulted])
+		 : : : "cc", "memory" : faulted);
+	return VMX_OK;
+faulted:
+	return VMX_FAULTED;
+}
+
+static __always_inline enum vmx_result vmx_clear(u64 vmcs)
+{
+	VMX_ASM1("vmclear", "m", vmcs);
+}
+
+static __always_inline enum vmx_result vmx_ptrld(u64 vmcs)
+{
+	VMX_ASM1("vmptrld", "m", vmcs);
+}
+
+/* VMPTRST writes all ones when no VMCS is current, and so does this when VMX is off. */
+static __always_inline u64 vmx_ptrst(void)
+{
+	u64 vmcs = ~0ull;
+
+	asm volatile("1: vmptrst %0\n\t"
+		     "2:\n\t"
+		     _ASM_EXTABLE(1b, 2b)
+		     : "+m"(vmcs) : : "cc");
+	return vmcs;
+}
+
+struct invept_desc {
+	u64 eptp, zero;
+};
+
+struct invvpid_desc {
+	u64 vpid, address;
+};
+
+#define INVEPT_CONTEXT		1ul
+#define INVEPT_ALL		2ul
+#define INVVPID_ADDRESS		0ul
+#define INVVPID_CONTEXT		1ul
+#define INVVPID_ALL		2ul
+
+static __always_inline enum vmx_result vmx_invept(unsigned long type, struct invept_desc desc)
+{
+	VMX_ASM2("invept", type, desc);
+}
+
+static __always_inline enum vmx_result vmx_invvpid(unsigned long type, struct invvpid_desc desc)
+{
+	VMX_ASM2("invvpid", type, desc);
+}
+
+/* vmcs.c: warn once, name the field, and kill the VM whose VMCS is current. */
+void vmcs_read_failed(unsigned long field);
+void vmcs_write_failed(unsigned long field, unsigned long value);
+
+static __always_inline unsigned long vmcs_read_raw(unsigned long field)
+{
+	unsigned long value;
+
+	asm volatile goto("1: vmread %1, %0\n\t"
+			  "jna %l[failed]\n\t"
+			  _ASM_EXTABLE(1b, %l[failed])
+			  : "=r"(value) : "r"(field) : "cc" : failed);
+	return value;
+failed:
+	vmcs_read_failed(field);
+	return 0;
+}
+
+static __always_inline void vmcs_write_raw(unsigned long field, unsigned long value)
+{
+	asm volatile goto("1: vmwrite %1, %0\n\t"
+		 "jna %l[failed]\n\t"
+		 _ASM_EXTABLE(1b, %l[failed])
+		 : : "r"(field), "rm"(value) : "cc", "memory" : failed);
+	return;
+failed:
+	vmcs_write_failed(field, value);
+}
+
+/* Bits 14:13 of an encoding are the width, bit 0 the high half of a 64-bit field. */
+#define VMCS_WIDTH(field)	(((field) >> 13) & 3)
+enum vmcs_width { VMCS_WIDTH_16, VMCS_WIDTH_64, VMCS_WIDTH_32, VMCS_WIDTH_NATURAL };
+
+#define VMCS_CHECK(field, width)						\
+	BUILD_BUG_ON_MSG(__builtin_constant_p(field) && VMCS_WIDTH(field) != (width),	\
+			 "VMCS accessor of the wrong width")
+
+#define DEFINE_VMCS_ACCESSORS(suffix, type, width)				\
+static __always_inline type vmcs_read##suffix(unsigned long field)		\
+{										\
+	VMCS_CHECK(field, width);						\
+	return vmcs_read_raw(field);						\
+}										\
+static __always_inline void vmcs_write##suffix(unsigned long field, type value)	\
+{										\
+	VMCS_CHECK(field, width);						\
+	vmcs_write_raw(field, value);						\
+}
+
+DEFINE_VMCS_ACCESSORS(16, u16, VMCS_WIDTH_16)
+DEFINE_VMCS_ACCESSORS(32, u32, VMCS_WIDTH_32)
+DEFINE_VMCS_ACCESSORS(64, u64, VMCS_WIDTH_64)
+DEFINE_VMCS_ACCESSORS(l, unsigned long, VMCS_WIDTH_NATURAL)
+
+static __always_inline void vmcs_set32(unsigned long field, u32 bits)
+{
+	vmcs_write32(field, vmcs_read32(field) | bits);
+}
+
+static __always_inline void vmcs_clear32(unsigned long field, u32 bits)
+{
+	vmcs_write32(field, vmcs_read32(field) & ~bits);
+}
+
+#endif

@@ -157,7 +157,7 @@ static enum em_result decode_prefixes(struct em_ctx *ctx)
 			return r;
 		byte = ctx->insn[ctx->d.pos];
 		class = prefix_class[byte];
-		if (class == PFX_NONE || (class == PFX_REX && !em_is64(ctx)))
+		if (likely(class == PFX_NONE) || (class == PFX_REX && !em_is64(ctx)))
 			return EM_DONE;
 		ctx->d.pos++;
 		apply_prefix(ctx, class, byte);
@@ -333,7 +333,7 @@ static unsigned int operand_size(const struct em_ctx *ctx, u32 flags)
 
 static void set_segment(struct em_insn *d, unsigned int seg)
 {
-	d->seg = d->seg_override == EM_SEG_COUNT ? seg : d->seg_override;
+	d->seg = likely(d->seg_override == EM_SEG_COUNT) ? seg : d->seg_override;
 }
 
 static enum em_result decode_ea16(struct em_ctx *ctx)
@@ -504,6 +504,8 @@ static enum em_result check_legal(struct em_ctx *ctx, u32 flags)
 {
 	const struct em_insn *d = &ctx->d;
 
+	if (likely(!(flags & (OP_NO64 | OP_PROT)) && !d->lock && !d->vex))
+		return EM_DONE;
 	if (d->lock && (!(flags & OP_LOCK) || d->mod == 3))
 		return em_ud(ctx);
 	if ((flags & OP_NO64) && em_is64(ctx))
@@ -523,6 +525,10 @@ static enum em_result check_legal(struct em_ctx *ctx, u32 flags)
 
 static void start(struct em_ctx *ctx)
 {
+	static const u8 code_size[] = {
+		[EM_MODE_REAL] = 2, [EM_MODE_VM86] = 2, [EM_MODE_PROT16] = 2,
+		[EM_MODE_PROT32] = 4, [EM_MODE_PROT64] = 8,
+	};
 	struct em_insn *d = &ctx->d;
 
 	ctx->seg_valid = 0;
@@ -537,10 +543,7 @@ static void start(struct em_ctx *ctx)
 	d->opsize_prefix = false;
 	d->base_rsp = false;
 	d->seg_override = EM_SEG_COUNT;
-	if (ctx->mode == EM_MODE_PROT64)
-		d->adsize = 8;
-	else
-		d->adsize = ctx->mode == EM_MODE_PROT32 ? 4 : 2;
+	d->adsize = code_size[ctx->mode];
 }
 
 enum em_result em_decode(struct em_ctx *ctx)
@@ -554,10 +557,14 @@ enum em_result em_decode(struct em_ctx *ctx)
 	r = decode_prefixes(ctx);
 	if (r == EM_DONE)
 		r = decode_opcode(ctx);
-	if (r == EM_DONE)
-		r = resolve(ctx);
-	if (r != EM_DONE)
+	if (unlikely(r != EM_DONE))
 		return r;
+	d->flags = d->op->flags;
+	if (d->flags & OP_SPLIT) {
+		r = resolve(ctx);
+		if (unlikely(r != EM_DONE))
+			return r;
+	}
 	if (!d->op->exec)
 		return EM_UNHANDLED;
 	flags = d->flags;
@@ -586,6 +593,9 @@ enum em_result em_decode(struct em_ctx *ctx)
 
 enum em_result em_execute(struct em_ctx *ctx)
 {
+	/* User space may have been there since: ask for segments and CR0 anew. */
+	ctx->seg_valid = 0;
+	ctx->cr0_valid = false;
 	return ctx->d.op->exec(ctx);
 }
 

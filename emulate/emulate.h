@@ -299,23 +299,24 @@ struct em_insn {
 	u64 imm;
 	u64 ea;
 	u64 next_rip;
-	u16 imm2;
+	/* These eight are initialised together. */
 	u8 pos;
+	u8 rex;
+	u8 rep;
+	u8 mod;
+	bool lock;
+	bool vex;
+	bool opsize_prefix;
+	bool base_rsp;
+	u8 seg_override;
+	u8 adsize;
 	u8 opcode;
 	u8 size;
-	u8 adsize;
 	u8 modrm;
-	u8 mod;
 	u8 reg;
 	u8 rm;
 	u8 seg;
-	u8 seg_override;
-	u8 rex;
-	u8 rep;
-	bool opsize_prefix;
-	bool lock;
-	bool base_rsp;
-	bool vex;
+	u16 imm2;
 	u8 vex_pp;
 	u8 vex_v;
 	u8 vex_l;
@@ -380,7 +381,7 @@ enum em_result em_decode(struct em_ctx *ctx);
  * @ctx: context after em_decode() returned EM_DONE
  *
  * May be called again after EM_RESTART and EM_IO_PENDING, without decoding anew, as long as
- * nothing but em_execute() has changed the context.
+ * gpr, rip, mode and cpl are what em_execute() left; segments and CR0 are asked for again.
  *
  * Return: any enum em_result.
  */

@@ -93,6 +93,8 @@ EM_EX(xchg_acc);
 
 /* exec_mov.c */
 EM_EX(mov);
+EM_EX(mov_store);
+EM_EX(mov_load);
 EM_EX(movnti);
 EM_EX(movzx);
 EM_EX(movsx);

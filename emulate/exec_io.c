@@ -153,9 +153,7 @@ static enum em_result ins_some(struct em_ctx *ctx)
 	u16 port = ctx->gpr[EM_RDX];
 	enum em_result r;
 
-	r = em_io_allowed(ctx, port, size);
-	if (r == EM_DONE)
-		r = em_linear(ctx, EM_SEG_ES, off, size, acc | EM_ACC_WRITE, &la);
+	r = em_linear(ctx, EM_SEG_ES, off, size, acc | EM_ACC_WRITE, &la);
 	if (r != EM_DONE)
 		return r;
 	n = batch_size(ctx, EM_SEG_ES, off, size, acc | EM_ACC_WRITE, la);
@@ -178,9 +176,7 @@ static enum em_result outs_some(struct em_ctx *ctx)
 
 	if (seg == EM_SEG_COUNT)
 		seg = EM_SEG_DS;
-	r = em_io_allowed(ctx, port, size);
-	if (r == EM_DONE)
-		r = em_linear(ctx, seg, off, size, acc, &la);
+	r = em_linear(ctx, seg, off, size, acc, &la);
 	if (r != EM_DONE)
 		return r;
 	n = batch_size(ctx, seg, off, size, acc, la);
@@ -197,11 +193,16 @@ static enum em_result outs_some(struct em_ctx *ctx)
 	return r == EM_DONE ? finish(ctx, EM_RSI, size, n) : r;
 }
 
+/* Permission is checked even when the count says that nothing is to be done. */
 static enum em_result repeat(struct em_ctx *ctx, em_exec_fn some)
 {
-	enum em_result r = EM_RESTART;
+	enum em_result r;
 	int i;
 
+	r = em_io_allowed(ctx, ctx->gpr[EM_RDX], port_size(ctx));
+	if (r != EM_DONE)
+		return r;
+	r = EM_RESTART;
 	if (ctx->d.rep && !(ctx->gpr[EM_RCX] & em_mask(ctx->d.adsize)))
 		return em_next(ctx);
 	for (i = 0; i < EM_REP_MAX && r == EM_RESTART; i++) {

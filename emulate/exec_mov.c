@@ -24,12 +24,42 @@ enum em_result em_ex_mov(struct em_ctx *ctx)
 	return em_next(ctx);
 }
 
-/* There is no 16-bit form: 66 is taken for a mandatory prefix and undefined. */
+/* The two forms that devices are driven with most. */
+enum em_result em_ex_mov_store(struct em_ctx *ctx)
+{
+	u64 val = em_reg_read(ctx, ctx->d.reg, ctx->d.size);
+	enum em_result r;
+
+	if (ctx->d.mod == 3) {
+		em_reg_write(ctx, ctx->d.rm, ctx->d.size, val);
+		return em_next(ctx);
+	}
+	r = em_mem_write(ctx, ctx->d.seg, ctx->d.ea, &val, ctx->d.size, 0);
+	return likely(r == EM_DONE) ? em_next(ctx) : r;
+}
+
+enum em_result em_ex_mov_load(struct em_ctx *ctx)
+{
+	enum em_result r;
+	u64 val;
+
+	r = em_rm_read(ctx, ctx->d.size, &val);
+	if (unlikely(r != EM_DONE))
+		return r;
+	em_reg_write(ctx, ctx->d.reg, ctx->d.size, val);
+	return em_next(ctx);
+}
+
+/* There is no 16-bit form, not even in 16-bit code. */
 enum em_result em_ex_movnti(struct em_ctx *ctx)
 {
+	unsigned int size = ctx->d.size == 8 ? 8 : 4;
+	enum em_result r;
+
 	if (!(ctx->features & EM_FEAT_SSE2))
 		return em_ud(ctx);
-	return em_ex_mov(ctx);
+	r = em_rm_write(ctx, size, em_reg_read(ctx, ctx->d.reg, size));
+	return r == EM_DONE ? em_next(ctx) : r;
 }
 
 /* The argument is the source's size in bytes. */
@@ -333,23 +363,22 @@ enum em_result em_ex_bound(struct em_ctx *ctx)
 	return em_next(ctx);
 }
 
-/* Raise the RPL of a selector to at least that of the source. */
-static void adjust_rpl(struct em_alu *a)
-{
-	a->op = (a->dst & 3) < (a->src & 3);
-	if (a->op)
-		a->dst = (a->dst & ~3ull) | (a->src & 3);
-}
-
+/* Raises the RPL of a selector to that of another one; writes only when there is need. */
 enum em_result em_ex_arpl(struct em_ctx *ctx)
 {
-	struct em_alu a = { .size = 2 };
+	u64 rpl = em_reg_read(ctx, ctx->d.reg, 2) & 3, selector;
 	enum em_result r;
+	bool raise;
 
-	a.src = em_reg_read(ctx, ctx->d.reg, 2);
-	r = em_rmw(ctx, &a, adjust_rpl);
+	r = em_rm_read(ctx, 2, &selector);
 	if (r != EM_DONE)
 		return r;
-	ctx->rflags = (ctx->rflags & ~(u64)EM_ZF) | (a.op ? EM_ZF : 0);
+	raise = (selector & 3) < rpl;
+	if (raise) {
+		r = em_rm_write(ctx, 2, (selector & ~3ull) | rpl);
+		if (r != EM_DONE)
+			return r;
+	}
+	ctx->rflags = (ctx->rflags & ~(u64)EM_ZF) | (raise ? EM_ZF : 0);
 	return em_next(ctx);
 }

@@ -177,20 +177,22 @@ enum em_result em_linear(struct em_ctx *ctx, enum em_seg seg, u64 off, unsigned 
 }
 
 /*
- * How many of @n bytes lie below the end of a 32-bit linear address space. In compatibility
- * mode the system tables may be above it.
+ * How many of @n bytes lie below the end of the linear address space, so that callbacks never
+ * see a range that wraps. In compatibility mode the system tables may be above 4 GiB.
  */
-static __always_inline unsigned int below_4g(const struct em_ctx *ctx, u64 la, unsigned int n)
+static __always_inline unsigned int before_wrap(const struct em_ctx *ctx, u64 la, unsigned int n)
 {
-	if (likely(em_is64(ctx) || la + n <= 1ull << 32 || la >> 32))
-		return n;
-	return (1ull << 32) - la;
+	u64 end = la + n;
+
+	if (likely(em_is64(ctx) || la >> 32))
+		return likely(end >= la) ? n : n - (unsigned int)end;
+	return likely(end <= 1ull << 32) ? n : n - (unsigned int)end;
 }
 
 enum em_result em_la_read(struct em_ctx *ctx, u64 la, void *buf, unsigned int n,
 			  unsigned int acc)
 {
-	unsigned int first = below_4g(ctx, la, n);
+	unsigned int first = before_wrap(ctx, la, n);
 	enum em_result r;
 
 	r = em_cb_result(ctx->ops->read(ctx, la, buf, first, acc));
@@ -202,7 +204,7 @@ enum em_result em_la_read(struct em_ctx *ctx, u64 la, void *buf, unsigned int n,
 enum em_result em_la_write(struct em_ctx *ctx, u64 la, const void *buf, unsigned int n,
 			   unsigned int acc)
 {
-	unsigned int first = below_4g(ctx, la, n);
+	unsigned int first = before_wrap(ctx, la, n);
 	enum em_result r;
 
 	acc |= EM_ACC_WRITE;
@@ -212,12 +214,27 @@ enum em_result em_la_write(struct em_ctx *ctx, u64 la, const void *buf, unsigned
 	return r;
 }
 
+/*
+ * 64-bit mode without FS, GS or alignment checks, everything canonical with 48 bits and no wrap:
+ * the offset is the linear address. One comparison covers both ends, for the canonical
+ * addresses are contiguous around zero.
+ */
+static __always_inline bool offset_is_linear(const struct em_ctx *ctx, enum em_seg seg, u64 off,
+					     unsigned int n)
+{
+	if (unlikely(!em_is64(ctx) || seg >= EM_SEG_FS || (ctx->rflags & EM_AC)))
+		return false;
+	return likely(off + BIT_ULL(47) <= BIT_ULL(48) - n && (s64)(off ^ (off + n)) >= 0);
+}
+
 enum em_result em_mem_read(struct em_ctx *ctx, enum em_seg seg, u64 off, void *buf,
 			   unsigned int n, unsigned int acc)
 {
 	enum em_result r;
 	u64 la;
 
+	if (offset_is_linear(ctx, seg, off, n))
+		return em_cb_result(ctx->ops->read(ctx, off, buf, n, acc));
 	r = em_linear(ctx, seg, off, n, acc, &la);
 	return r == EM_DONE ? em_la_read(ctx, la, buf, n, acc) : r;
 }
@@ -228,7 +245,10 @@ enum em_result em_mem_write(struct em_ctx *ctx, enum em_seg seg, u64 off, const 
 	enum em_result r;
 	u64 la;
 
-	r = em_linear(ctx, seg, off, n, acc | EM_ACC_WRITE, &la);
+	acc |= EM_ACC_WRITE;
+	if (offset_is_linear(ctx, seg, off, n))
+		return em_cb_result(ctx->ops->write(ctx, off, buf, n, acc));
+	r = em_linear(ctx, seg, off, n, acc, &la);
 	return r == EM_DONE ? em_la_write(ctx, la, buf, n, acc) : r;
 }
 
@@ -342,7 +362,7 @@ enum em_result em_rmw(struct em_ctx *ctx, struct em_alu *a, em_alu_fn fn)
 	r = em_la_read(ctx, la, &a->dst, a->size, acc);
 	if (r != EM_DONE)
 		return r;
-	if (ctx->d.lock && below_4g(ctx, la, a->size) == a->size)
+	if (ctx->d.lock && before_wrap(ctx, la, a->size) == a->size)
 		return rmw_locked(ctx, la, a, fn);
 	fn(a);
 	return em_la_write(ctx, la, &a->dst, a->size, acc);

@@ -8,6 +8,7 @@
 
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/smp.h>
@@ -113,5 +114,19 @@ typedef int compat_young_t;
 #else
 #define COMPAT_PAGE_DEVMAP	0
 #endif
+
+/* Of KVM's API, but younger than the headers of some kernels. */
+#define COMPAT_CAP_USER_MEMORY2		231
+#define COMPAT_CAP_VM_TYPES		235
+
+struct compat_memory_region2 {
+	struct kvm_userspace_memory_region region;
+	u64 memfd_offset;
+	u32 memfd;
+	u32 pad1;
+	u64 pad2[14];
+};
+
+#define COMPAT_SET_USER_MEMORY_REGION2	_IOW(KVMIO, 0x49, struct compat_memory_region2)
 
 #endif

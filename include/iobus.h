@@ -41,6 +41,7 @@ struct iobus_dev {
 struct iobus_table {
 	struct rcu_head rcu;
 	unsigned int nr;
+	u16 low[256];		/* for the addresses of the PC's own chips: index in @dev plus 1, 0 for none */
 	struct iobus_dev *dev[];
 };
 

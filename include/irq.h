@@ -115,8 +115,10 @@ u64 vlapic_get_tscdeadline(struct vcpu *vcpu);
 void vlapic_set_tscdeadline(struct vcpu *vcpu, u64 value);
 u64 vlapic_get_cr8(struct vcpu *vcpu);
 void vlapic_set_cr8(struct vcpu *vcpu, u64 value);
-/** vlapic_sync_tpr() - guest changed VTPR in the register page by itself; recompute PPR. */
-void vlapic_sync_tpr(struct vcpu *vcpu);
+/** vlapic_sync_tpr() - guest changed VTPR in the register page by itself: PPR is worked out whenever it is asked for. */
+static inline void vlapic_sync_tpr(struct vcpu *vcpu)
+{
+}
 /** vlapic_mmio() - 1 when the access at @gpa is this vCPU's APIC page (MMIO enabled); performs it. */
 bool vlapic_covers(struct vcpu *vcpu, gpa_t gpa);
 int vlapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);

@@ -95,7 +95,8 @@ struct vcpu_interrupt {
 	u8 vector;
 };
 
-#define VCPU_MMIO_MAX_FRAGMENTS	2
+#define VCPU_MMIO_FRAGMENTS	8	/* of 8 bytes at most: an access of 64 bytes */
+#define VCPU_MMIO_LOG		64	/* accesses of one instruction, bytes they have read */
 
 #define CPUID_MAX_ENTRIES	256	/* of KVM_SET_CPUID2 */
 #define CPUID_DIRECT_SLOTS	128	/* first 32 leaves of the four classes of CPUID leaves */
@@ -183,20 +184,34 @@ struct vcpu {
 	struct em_ctx em;
 	int (*complete_io)(struct vcpu *vcpu);	/* run at the start of the next KVM_RUN; RUN_* or -errno */
 	struct {
-		bool active, is_write, needed;
-		u8 nr_fragments, cur;
-		struct { gpa_t gpa; void *data; u32 len; } frag[VCPU_MMIO_MAX_FRAGMENTS];
-		u8 read_data[64];		/* replayed when the instruction restarts */
-		u32 read_len;
-		gpa_t gpa;			/* the exit's own operand address, valid when gpa_valid */
+		/* Accesses user space has still to be told of; more than one only when they are writes. */
+		struct {
+			gpa_t gpa;
+			u64 data;
+			u8 len;
+		} frag[VCPU_MMIO_FRAGMENTS];
+		u8 nr_frags, cur_frag;
+		bool is_write;
+		bool frozen;		/* ... and they belong to an iteration that is over */
+		bool resume;		/* the instruction goes on afterwards, else it is complete */
+		/* What this iteration has done already, to be answered the same when it starts again. */
+		u8 log[VCPU_MMIO_LOG];	/* length, bit 7 for a write */
+		u8 data[VCPU_MMIO_LOG];
+		u8 nr_log, log_pos, data_len, data_pos;
+		unsigned long rip, rsp;	/* where the emulation began */
+		gpa_t gpa;		/* the exit's own operand address, valid when gpa_valid */
 		gva_t gla;
 		bool gpa_valid;
+		bool gpa_writable;	/* the walk of the exit was one for a write */
 	} mmio;
 	struct {
 		u16 port;
 		u8 size;
 		bool in;
+		bool needed;		/* user space has to be told of it */
 		u32 count;
+		u32 ready, taken;	/* elements user space has read, and how many the guest has got */
+		unsigned long rip;	/* of the register forms */
 	} pio;
 
 	struct {

@@ -12,6 +12,9 @@
 #include "ioctl.h"
 #include "irq.h"
 
+#define X2APIC_API_FLAGS	(KVM_X2APIC_API_USE_32BIT_IDS | \
+				 KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
+
 /* What is asked on the device fd has no VM: functions must cope with NULL. */
 struct capability {
 	u32 cap;
@@ -55,15 +58,15 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_READONLY_MEM, 1 },
 	{ KVM_CAP_NR_MEMSLOTS, MEMSLOTS_USER },
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+	{ KVM_CAP_ENABLE_CAP_VM, 1 },
 	{ KVM_CAP_NR_VCPUS, .fn = cap_nr_vcpus },
 	{ KVM_CAP_MAX_VCPUS, VM_MAX_VCPUS },
 	{ KVM_CAP_MAX_VCPU_ID, VM_MAX_VCPU_ID },
 	{ KVM_CAP_SET_BOOT_CPU_ID, 1 },
 	{ KVM_CAP_SET_TSS_ADDR, 1 },
 	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
-#ifdef KVM_CAP_VM_TYPES
-	{ KVM_CAP_VM_TYPES, BIT(KVM_X86_DEFAULT_VM) },
-#endif
+	{ COMPAT_CAP_USER_MEMORY2, 1 },
+	{ COMPAT_CAP_VM_TYPES, BIT(0) },
 
 	/* Interrupts and devices */
 	{ KVM_CAP_IRQCHIP, 1 },
@@ -71,6 +74,7 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_IRQ_ROUTING, IRQ_MAX_ROUTES },
 	{ KVM_CAP_IRQ_INJECT_STATUS, 1 },
 	{ KVM_CAP_SIGNAL_MSI, 1 },
+	{ KVM_CAP_X2APIC_API, X2APIC_API_FLAGS },
 	{ KVM_CAP_PIT, 1 },
 	{ KVM_CAP_PIT2, 1 },
 	{ KVM_CAP_PIT_STATE2, 1 },
@@ -92,6 +96,7 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_MP_STATE, 1 },
 	{ KVM_CAP_VCPU_EVENTS, 1 },
 	{ KVM_CAP_DEBUGREGS, 1 },
+	{ KVM_CAP_MCE, MCE_MAX_BANKS },
 	{ KVM_CAP_XSAVE, 1 },
 	{ KVM_CAP_XSAVE2, .fn = cap_xsave2 },
 	{ KVM_CAP_XCRS, .fn = cap_xcrs },
@@ -103,6 +108,34 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_TSC_CONTROL, .fn = cap_tsc_control },
 	{ KVM_CAP_VM_TSC_CONTROL, .fn = cap_tsc_control },
 };
+
+/* Capabilities that do something only once they are enabled. */
+static const struct {
+	u32 cap;
+	int (*enable)(struct vm *vm, u64 arg);
+} enabled_by_user[] = {
+	{ KVM_CAP_X2APIC_API, irqchip_x2apic_api },
+};
+
+/**
+ * cap_enable() - KVM_ENABLE_CAP on a VM
+ * @vm: the VM, locked
+ * @cap: what to enable, kernel copy
+ *
+ * Return: 0, -EINVAL when the capability cannot be enabled or not so, or as the capability's
+ * function.
+ */
+int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap)
+{
+	unsigned int i;
+
+	if (cap->flags)
+		return vm_refuse(vm, -EINVAL, "unknown flags of KVM_ENABLE_CAP", cap->flags);
+	for (i = 0; i < ARRAY_SIZE(enabled_by_user); i++)
+		if (enabled_by_user[i].cap == cap->cap)
+			return enabled_by_user[i].enable(vm, cap->args[0]);
+	return vm_refuse(vm, -EINVAL, "not a capability to be enabled", cap->cap);
+}
 
 /**
  * cap_value() - KVM_CHECK_EXTENSION

@@ -70,6 +70,7 @@ long reason_copy_out(const struct reason *r, unsigned long arg);
 
 /* caps.c */
 int cap_value(struct vm *vm, unsigned long cap);
+int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap);
 
 /* system.c: what the device and the vCPU fd share */
 long cpuid_copy_out(struct kvm_cpuid2 __user *user, const struct kvm_cpuid_entry2 *entries, u32 nr);
@@ -94,6 +95,11 @@ extern const unsigned int nr_vcpu_state_ioctls;
 int vcpu_sync_regs_in(struct vcpu *vcpu);
 void vcpu_sync_regs_out(struct vcpu *vcpu);
 #define VCPU_SYNC_FIELDS	(KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
+
+/* mce.c */
+#define MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)	/* <asm/mce.h> */
+int vcpu_ioctl_setup_mce(struct vcpu *vcpu, void *arg);
+int vcpu_ioctl_set_mce(struct vcpu *vcpu, void *arg);
 
 /* vcpu_run.c */
 void vcpu_run_init(struct vcpu *vcpu);

@@ -7,6 +7,7 @@
 #include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <asm/mce.h>
 
 #include "ioctl.h"
 
@@ -183,6 +184,13 @@ static long sys_get_msrs(struct dev_file *dev, unsigned long arg)
 	return msr_io(NULL, (void __user *)arg, get_feature_msr, true);
 }
 
+static long sys_get_mce_cap(struct dev_file *dev, unsigned long arg)
+{
+	u64 cap = MCE_CAP_SUPPORTED;
+
+	return copy_to_user((void __user *)arg, &cap, sizeof(cap)) ? -EFAULT : 0;
+}
+
 /* The one attribute of the device: the XCR0 bits that a guest may be given. */
 static long get_attribute(unsigned long arg, bool store)
 {
@@ -217,6 +225,7 @@ static const struct system_ioctl system_ioctls[] = {
 	{ KVM_GET_MSR_INDEX_LIST, sys_get_msr_index_list },
 	{ KVM_GET_MSR_FEATURE_INDEX_LIST, sys_get_msr_feature_index_list },
 	{ KVM_GET_MSRS, sys_get_msrs },
+	{ KVM_X86_GET_MCE_CAP_SUPPORTED, sys_get_mce_cap },
 	{ KVM_GET_DEVICE_ATTR, sys_get_device_attr },
 	{ KVM_HAS_DEVICE_ATTR, sys_has_device_attr },
 };

@@ -143,26 +143,14 @@ static bool vcpu_should_wake(struct vcpu *vcpu)
 	       signal_pending(current);
 }
 
-/*
- * Sleep until there is something to do. Called without vm->srcu, which must not be held for so
- * long.
- */
+/* vm->srcu must not be held for so long; nothing in here reads guest memory. */
 static void vcpu_wait(struct vcpu *vcpu)
 {
-	int idx;
-	bool wake;
-
 	prepare_to_rcuwait(&vcpu->wait);
 	for (;;) {
-		/*
-		 * The barrier in here pairs with the one in rcuwait_wake_up(): event first, then
-		 * the waiter.
-		 */
+		/* Pairs with the barrier in rcuwait_wake_up(): event first, then the waiter. */
 		set_current_state(TASK_INTERRUPTIBLE);
-		idx = srcu_read_lock(&vcpu->vm->srcu);
-		wake = vcpu_should_wake(vcpu);
-		srcu_read_unlock(&vcpu->vm->srcu, idx);
-		if (wake)
+		if (vcpu_should_wake(vcpu))
 			break;
 		schedule();
 	}

@@ -261,6 +261,8 @@ const struct vcpu_ioctl vcpu_state_ioctls[] = {
 	{ KVM_SET_CPUID, .raw = vcpu_ioctl_set_cpuid },
 	{ KVM_SET_TSC_KHZ, .raw = vcpu_ioctl_set_tsc_khz },
 	{ KVM_GET_TSC_KHZ, .raw = vcpu_ioctl_get_tsc_khz },
+	{ KVM_X86_SETUP_MCE, sizeof(u64), IO_IN, .data = vcpu_ioctl_setup_mce },
+	{ KVM_X86_SET_MCE, SET_STATE(kvm_x86_mce, vcpu_ioctl_set_mce, 0) },
 	{ KVM_TRANSLATE, sizeof(struct kvm_translation), IO_IN | IO_OUT | IO_SRCU,
 	  .data = vcpu_ioctl_translate },
 };

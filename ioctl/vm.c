@@ -50,8 +50,6 @@ static void vm_destroy(struct vm *vm)
 	mmu_vm_destroy(vm);
 	vmx_vm_destroy(vm);
 	vmx_disable(vm);
-	/* Memory slots may be on their way through call_srcu(); waits only then. */
-	srcu_barrier(&vm->srcu);
 	cleanup_srcu_struct(&vm->srcu);
 	mmu_vm_put(vm);
 }
@@ -134,6 +132,17 @@ static int vm_ioctl_set_user_memory_region(struct vm *vm, void *arg)
 	return memslot_set(vm, arg);
 }
 
+/*
+ * The younger form begins with the older one; without KVM_MEM_GUEST_MEMFD the rest has no
+ * meaning.
+ */
+static int vm_ioctl_set_user_memory_region2(struct vm *vm, void *arg)
+{
+	const struct compat_memory_region2 *mem = arg;
+
+	return memslot_set(vm, &mem->region);
+}
+
 static int vm_ioctl_get_dirty_log(struct vm *vm, void *arg)
 {
 	return memslot_get_dirty_log(vm, arg);
@@ -142,6 +151,11 @@ static int vm_ioctl_get_dirty_log(struct vm *vm, void *arg)
 static long vm_ioctl_check_extension(struct vm *vm, unsigned long arg)
 {
 	return cap_value(vm, arg);
+}
+
+static int vm_ioctl_enable_cap(struct vm *vm, void *arg)
+{
+	return cap_enable(vm, arg);
 }
 
 /*
@@ -207,9 +221,13 @@ static long vm_ioctl_get_tsc_khz(struct vm *vm, unsigned long arg)
 static const struct vm_ioctl vm_ioctls[] = {
 	{ KVM_SET_USER_MEMORY_REGION, sizeof(struct kvm_userspace_memory_region), IO_IN,
 	  .data = vm_ioctl_set_user_memory_region },
+	{ COMPAT_SET_USER_MEMORY_REGION2, sizeof(struct compat_memory_region2), IO_IN,
+	  .data = vm_ioctl_set_user_memory_region2 },
 	{ KVM_GET_DIRTY_LOG, sizeof(struct kvm_dirty_log), IO_IN, .data = vm_ioctl_get_dirty_log },
 	{ KVM_CREATE_VCPU, .raw = vcpu_create_fd },
 	{ KVM_CHECK_EXTENSION, .raw = vm_ioctl_check_extension },
+	{ KVM_ENABLE_CAP, sizeof(struct kvm_enable_cap), IO_IN | IO_LOCK,
+	  .data = vm_ioctl_enable_cap },
 	{ KVM_SET_TSS_ADDR, .flags = IO_LOCK, .raw = vm_ioctl_set_tss_addr },
 	{ KVM_SET_IDENTITY_MAP_ADDR, sizeof(u64), IO_IN | IO_LOCK,
 	  .data = vm_ioctl_set_identity_map_addr },

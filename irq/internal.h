@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of irq/ share: the local APIC's structure, messages to APICs, and the chips' entry points.
+ * What the files of irq/ share: the local APIC's structure, messages to APICs, and the chips'
+ * entry points.
  * This header must not be included outside irq/.
  */
 #ifndef IRQ_INTERNAL_H
@@ -11,7 +12,6 @@
 #include <linux/seqlock.h>
 #include <linux/spinlock.h>
 #include <asm/apicdef.h>
-#include <asm/msr-index.h>
 
 #include "irq.h"
 #include "requests.h"
@@ -57,7 +57,10 @@ struct apic_msg {
 	bool track_rtc;
 };
 
-/* Lowest priority among everybody is not allowed: it reaches everybody. @hint: MSI redirection hint. */
+/*
+ * Lowest priority among everybody is not allowed: it reaches everybody. @hint: MSI redirection
+ * hint.
+ */
 static inline void apic_msg_set_lowest(struct apic_msg *msg, bool hint)
 {
 	bool everybody = !msg->logical && msg->dest == XAPIC_BROADCAST;
@@ -68,7 +71,7 @@ static inline void apic_msg_set_lowest(struct apic_msg *msg, bool hint)
 struct vlapic_timer {
 	struct hrtimer hrtimer;
 	atomic_t pending;	/* expired, not yet an interrupt */
-	int armed;		/* (a) TSC-deadline: hrtimer queued for @armed_tsc, callback not begun */
+	int armed;		/* (a) hrtimer queued for @armed_tsc, its callback not begun */
 	u64 armed_tsc;		/* with the offset and frequency of the guest's TSC then */
 	u64 armed_offset;
 	u32 armed_khz;
@@ -86,13 +89,13 @@ struct vlapic_timer {
 struct vlapic {
 	u8 *regs;			/* 4 KiB page; the CPU reads and writes VTPR in it */
 	struct vcpu *vcpu;
-	unsigned long irr_words;	/* (a) hint: bit n set when 32 vectors from n * 32 may have a request */
+	unsigned long irr_words;	/* (a) hint, by 32 vectors: some may have a request */
 	int highest_isr;		/* -1: none */
 	unsigned int isr_count;
 	bool hw_enabled;		/* IA32_APIC_BASE.EN */
 	bool sw_enabled;		/* SVR bit 8 */
 	bool x2apic;
-	bool accepts_pic;		/* PIC's INTR comes through LINT0, or there is no APIC in the way */
+	bool accepts_pic;		/* PIC's INTR comes through LINT0 or past the APIC */
 	bool lint0_nmi;			/* counted in vm->lint0_nmi */
 	bool rtc_pending;		/* IOAPIC's lock: an RTC tick waits for EOI of rtc_vector */
 	u8 rtc_vector;
@@ -119,6 +122,7 @@ struct apic_map {
 	unsigned int nr_vcpus;		/* when it was built */
 	unsigned int limit;		/* entries of @phys in use */
 	bool aliased;			/* physical ids are not unique: match one by one */
+	unsigned long eoi_vectors[4];	/* whose EOI the IOAPIC wants to know of; not of the map */
 	enum apic_logical_mode logical;
 	struct vlapic *flat[8];
 	struct vlapic *cluster[16][4];
@@ -167,10 +171,15 @@ static inline u32 vlapic_x2apic_ldr(u32 id)
 	return (id >> 4) << 16 | BIT(id & 0xf);
 }
 
-/* Pairs with xchg() in vlapic_ipi.c: who finds the map clean has seen the registers as they were then. */
 static inline void apic_map_dirty(struct vm *vm)
 {
+	/* Pairs with xchg() in apic_map_rebuild(), which comes before it reads registers. */
 	smp_store_release(&vm->apic_map->dirty, 1);
+}
+
+static inline bool vioapic_wants_eoi(const struct vm *vm, u8 vector)
+{
+	return test_bit(vector, vm->apic_map->eoi_vectors);
 }
 
 static inline bool vlapic_lvt_is_nmi(u32 lvt)
@@ -229,7 +238,6 @@ void vioapic_stop(struct vm *vm);
 void vioapic_destroy(struct vm *vm);
 int vioapic_set_line(struct vm *vm, unsigned int source, unsigned int pin, bool level);
 void vioapic_eoi(struct vlapic *apic, u8 vector, bool level);
-bool vioapic_wants_eoi(struct vm *vm, u8 vector);
 void vioapic_get(struct vm *vm, struct kvm_ioapic_state *state);
 void vioapic_set(struct vm *vm, const struct kvm_ioapic_state *state);
 void vioapic_set_pit_pins(struct vm *vm, u32 pins);

@@ -5,6 +5,7 @@
  */
 #include <linux/errno.h>
 #include <linux/lockdep.h>
+#include <linux/minmax.h>
 #include <linux/overflow.h>
 #include <linux/preempt.h>
 #include <linux/slab.h>
@@ -15,30 +16,47 @@
 
 #define IOBUS_MAX_DEVICES	1000
 
-/*
- * Find the device that covers the whole access. Preemption is off around search and access, which keeps
- * the table and the device: iobus_unregister() waits for a grace period, which waits for us.
- */
-static struct iobus_dev *iobus_find(const struct iobus_table *table, gpa_t addr, unsigned int len)
+static noinline struct iobus_dev *iobus_search(const struct iobus_table *table, gpa_t addr)
 {
-	unsigned int low = 0, high;
+	unsigned int low = 0, high = table->nr;
 
-	if (!table)
-		return NULL;
-	high = table->nr;
 	while (low < high) {
 		unsigned int mid = (low + high) / 2;
 		struct iobus_dev *dev = table->dev[mid];
-		gpa_t offset = addr - dev->base;
 
 		if (addr < dev->base)
 			high = mid;
-		else if (offset >= dev->len)
+		else if (addr - dev->base >= dev->len)
 			low = mid + 1;
 		else
-			return offset + len <= dev->len ? dev : NULL;
+			return dev;
 	}
 	return NULL;
+}
+
+/*
+ * Find the device that covers the whole access. Preemption is off around search and access, which
+ * keeps the table and the device: iobus_unregister() waits for a grace period, which waits for us.
+ */
+static __always_inline struct iobus_dev *iobus_find(const struct iobus_table *table, gpa_t addr,
+						    unsigned int len)
+{
+	struct iobus_dev *dev;
+	unsigned int index;
+
+	if (unlikely(!table))
+		return NULL;
+	if (addr < ARRAY_SIZE(table->low)) {
+		index = table->low[addr & (ARRAY_SIZE(table->low) - 1)];
+		if (!index)
+			return NULL;
+		dev = table->dev[index - 1];
+	} else {
+		dev = iobus_search(table, addr);
+		if (!dev)
+			return NULL;
+	}
+	return addr - dev->base + len <= dev->len ? dev : NULL;
 }
 
 int iobus_read(struct vcpu *vcpu, enum iobus_kind kind, gpa_t addr, unsigned int len, void *data)
@@ -83,6 +101,30 @@ static struct iobus_table *iobus_table_alloc(unsigned int nr, gfp_t flags)
 	return table;
 }
 
+static void iobus_index_low(struct iobus_table *table)
+{
+	unsigned int i;
+	gpa_t addr;
+
+	for (i = 0; i < table->nr; i++) {
+		gpa_t end = min_t(gpa_t, table->dev[i]->base + table->dev[i]->len,
+				  ARRAY_SIZE(table->low));
+
+		for (addr = table->dev[i]->base; addr < end; addr++)
+			table->low[addr] = i + 1;
+	}
+}
+
+static void iobus_publish(struct vm *vm, enum iobus_kind kind, struct iobus_table *old,
+			  struct iobus_table *new)
+{
+	if (new)
+		iobus_index_low(new);
+	rcu_assign_pointer(vm->bus[kind].table, new);
+	if (old)
+		kfree_rcu(old, rcu);
+}
+
 int iobus_register(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev)
 {
 	struct iobus_table *old = iobus_table_locked(vm, kind), *new;
@@ -106,13 +148,14 @@ int iobus_register(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev)
 		memcpy(new->dev + at + 1, old->dev + at, (nr - at) * sizeof(dev));
 	}
 	new->dev[at] = dev;
-	rcu_assign_pointer(vm->bus[kind].table, new);
-	if (old)
-		kfree_rcu(old, rcu);
+	iobus_publish(vm, kind, old, new);
 	return 0;
 }
 
-/* A device that goes away must leave the table: so this allocation, of two pages at most, may not fail. */
+/*
+ * A device that goes away must leave the table: so this allocation, of two pages at most, may not
+ * fail.
+ */
 static void iobus_remove(struct vm *vm, enum iobus_kind kind, struct iobus_table *old,
 			 unsigned int at)
 {
@@ -123,8 +166,7 @@ static void iobus_remove(struct vm *vm, enum iobus_kind kind, struct iobus_table
 		memcpy(new->dev, old->dev, at * sizeof(new->dev[0]));
 		memcpy(new->dev + at, old->dev + at + 1, (new->nr - at) * sizeof(new->dev[0]));
 	}
-	rcu_assign_pointer(vm->bus[kind].table, new);
-	kfree_rcu(old, rcu);
+	iobus_publish(vm, kind, old, new);
 }
 
 void iobus_unregister(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev)

@@ -13,28 +13,28 @@ static int irqchip_create_chips(struct vm *vm)
 {
 	int ret;
 
-	ret = vpic_create(vm);
+	ret = apic_map_create(vm);
 	if (ret)
 		return ret;
+	ret = vpic_create(vm);
+	if (ret)
+		goto fail_map;
 	ret = vioapic_create(vm);
 	if (ret)
 		goto fail_pic;
-	ret = apic_map_create(vm);
-	if (ret)
-		goto fail_ioapic;
 	ret = irq_routing_default(vm);
 	if (ret)
-		goto fail_map;
+		goto fail_ioapic;
 	return 0;
 
-fail_map:
-	apic_map_destroy(vm);
 fail_ioapic:
 	vioapic_unregister(vm);
 	vioapic_destroy(vm);
 fail_pic:
 	vpic_unregister(vm);
 	vpic_destroy(vm);
+fail_map:
+	apic_map_destroy(vm);
 	return ret;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * 8259A pair: requests, priorities, commands and acknowledgement, after Intel's data sheet and KVM's choices.
+ * 8259A pair: requests, priorities, commands and acknowledging, after Intel's data sheet and
+ * KVM's choices.
  * This file must not lock, allocate or know of CPUs: its owner does.
  */
 #include "pic8259.h"
@@ -192,7 +193,10 @@ static void pic_ocw3(struct kvm_pic_state *chip, u8 value)
 		chip->special_mask = !!(value & OCW3_MASK);
 }
 
-/* Which input an EOI command ends: the named one, or the one of highest priority; 8 when none is served. */
+/*
+ * Which input an EOI command ends: the named one, or the one of highest priority; 8 when none is
+ * served.
+ */
 static unsigned int pic_ended(const struct kvm_pic_state *chip, enum ocw2_command command, u8 value)
 {
 	unsigned int distance;

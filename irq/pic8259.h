@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The logic of a pair of 8259A interrupt controllers, master and slave, as pure state.
- * This header must not need more than integer types and KVM's public header: it is tested in user space.
+ * This header must not need more than integer types and KVM's public header: it is tested in user
+ * space.
  */
 #ifndef IRQ_PIC8259_H
 #define IRQ_PIC8259_H
@@ -46,7 +47,10 @@ void pic8259_update(struct pic8259 *pic);
 /** pic8259_intack() - the INTA cycles: returns the vector; input 7's when the request has gone. */
 u8 pic8259_intack(struct pic8259 *pic);
 
-/** pic8259_write() - a port: @slave selects the chip, @a0 is the address line. Returns the inputs newly unmasked. */
+/**
+ * pic8259_write() - a port: @slave selects the chip, @a0 is the address line. Returns the inputs
+ * newly unmasked.
+ */
 u16 pic8259_write(struct pic8259 *pic, unsigned int slave, bool a0, u8 value);
 
 /** pic8259_poll() - a port read after a poll command: clears the poll, acknowledges. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * 8254 channels: counting, latching and the order of bytes, after Intel's data sheet and KVM's choices.
+ * 8254 channels: counting, latching and the order of bytes, after Intel's data sheet and KVM's
+ * choices.
  * This file must not read a clock, lock or set a timer: its owner does.
  */
 #include "pit8254.h"

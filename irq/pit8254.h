@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The logic of an 8254 interval timer's channels, as pure functions of state and of the time since loading.
- * This header must not need more than integer types and KVM's public header: it is tested in user space.
+ * The logic of an 8254 interval timer's channels, as pure functions of state and of the time since
+ * loading.
+ * This header must not need more than integer types and KVM's public header: it is tested in user
+ * space.
  */
 #ifndef IRQ_PIT8254_H
 #define IRQ_PIT8254_H
@@ -56,7 +58,10 @@ u8 pit8254_read(struct kvm_pit_channel_state *c, s64 elapsed);
 /** pit8254_gate_restarts() - does this new level of the gate make the counter begin again? */
 bool pit8254_gate_restarts(const struct kvm_pit_channel_state *c, u8 gate);
 
-/** pit8254_is_periodic() and pit8254_is_one_shot() - what channel 0's mode makes of its timer; neither: none. */
+/**
+ * pit8254_is_periodic() and pit8254_is_one_shot() - what channel 0's mode makes of its timer;
+ * neither: none.
+ */
 static inline bool pit8254_is_periodic(u8 mode)
 {
 	return mode == 2 || mode == 3;

@@ -25,7 +25,10 @@ struct irq_route {
 	u32 data;
 };
 
-/* Routes sorted by GSI; those of GSI n are first[n] up to first[n + 1], in the order user space gave them. */
+/*
+ * Routes sorted by GSI; those of GSI n are first[n] up to first[n + 1], in the order user space
+ * gave them.
+ */
 struct irq_routing {
 	struct rcu_head rcu;
 	unsigned int nr_gsis;
@@ -102,7 +105,9 @@ int irq_line_set(struct vm *vm, unsigned int source, u32 gsi, int level)
 	if (routing && gsi < routing->nr_gsis) {
 		gsi = array_index_nospec(gsi, routing->nr_gsis);
 		end = routing->first[gsi + 1];
-		/* Nobody knows whether the guest listens to the PIC or to the IOAPIC: drive both. */
+		/*
+		 * Nobody knows whether the guest listens to the PIC or to the IOAPIC: drive both.
+		 */
 		for (i = routing->first[gsi]; i < end; i++) {
 			delivered = irq_route_drive(vm, &routing->route[i], source, level);
 			if (delivered >= 0)
@@ -147,7 +152,7 @@ static int irq_route_from_user(struct vm *vm, struct irq_route *route,
 		if (flags & ~KVM_MSI_VALID_DEVID)
 			return vm_refuse(vm, -EINVAL, "unknown flags of an MSI route", flags);
 		if (msi_address_bad(vm, entry->u.msi.address_hi))
-			return vm_refuse(vm, -EINVAL, "bits 7:0 of an MSI's upper address are reserved",
+			return vm_refuse(vm, -EINVAL, "an MSI's address has reserved bits set",
 					 entry->u.msi.address_hi);
 		route->is_msi = true;
 		route->address_lo = entry->u.msi.address_lo;
@@ -179,8 +184,8 @@ static struct irq_routing *irq_routing_alloc(unsigned int nr_routes, unsigned in
 }
 
 /*
- * A counting sort: first[n + 1] counts the routes of GSI n, then is the end of its share while shares are
- * filled from their start.
+ * A counting sort: first[n + 1] counts the routes of GSI n, then is the end of its share while
+ * shares are filled from their start.
  */
 static int irq_routing_fill(struct vm *vm, struct irq_routing *routing,
 			    const struct kvm_irq_routing_entry *entries, unsigned int nr)
@@ -193,7 +198,10 @@ static int irq_routing_fill(struct vm *vm, struct irq_routing *routing,
 		first[entries[i].gsi + 1]++;
 	for (gsi = 0; gsi < routing->nr_gsis; gsi++)
 		first[gsi + 1] += first[gsi];
-	/* From the last entry backwards: first[gsi + 1] walks down from the end of the share to its start. */
+	/*
+	 * From the last entry backwards: first[gsi + 1] walks down from the end of the share to
+	 * its start.
+	 */
 	for (i = nr; i--;) {
 		gsi = array_index_nospec(entries[i].gsi, routing->nr_gsis);
 		at = --first[gsi + 1];
@@ -201,7 +209,10 @@ static int irq_routing_fill(struct vm *vm, struct irq_routing *routing,
 		if (ret)
 			return ret;
 	}
-	/* Each first[gsi + 1] is now the start of GSI's share: shift down, and close with the number of all. */
+	/*
+	 * Each first[gsi + 1] is now the start of GSI's share: shift down, and close with the
+	 * number of all.
+	 */
 	for (gsi = 0; gsi < routing->nr_gsis; gsi++)
 		first[gsi] = first[gsi + 1];
 	first[routing->nr_gsis] = nr;
@@ -221,8 +232,8 @@ static bool irq_routing_clashes(const struct irq_routing *routing)
 }
 
 /*
- * Tell the chips which of their pins the PIT's GSI drives. Of several GSIs on one pin the one that user
- * space named last counts.
+ * Tell the chips which of their pins the PIT's GSI drives. Of several GSIs on one pin the one that
+ * user space named last counts.
  */
 static void irq_routing_find_pit(struct vm *vm, const struct kvm_irq_routing_entry *entries,
 				 unsigned int nr)
@@ -268,8 +279,7 @@ int irq_routing_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, 
 		return -ENOMEM;
 	ret = irq_routing_fill(vm, new, entries, nr);
 	if (!ret && irq_routing_clashes(new))
-		ret = vm_refuse(vm, -EINVAL, "a GSI has two routes to the same chip, or a message and another",
-				0);
+		ret = vm_refuse(vm, -EINVAL, "a GSI has routes that exclude each other", 0);
 	if (ret) {
 		kvfree(new);
 		return ret;

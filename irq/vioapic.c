@@ -38,7 +38,10 @@
 /* User space likes to know whether a tick of the RTC was lost: Windows keeps its clock by them. */
 #define RTC_PIN			8
 
-/* So many level interrupts in a row with nobody touching the line: let the guest breathe for 10 ms. */
+/*
+ * So many level interrupts in a row with nobody touching the line: let the guest breathe for 10
+ * ms.
+ */
 #define STORM_COUNT		10000
 #define STORM_PAUSE_NS		10000000
 
@@ -48,11 +51,10 @@ struct vioapic {
 	u32 id;
 	u32 irr;			/* pins with a request */
 	u32 delivered;			/* edge pins whose request went out */
-	u32 moved;			/* pins whose destination changed since they last delivered */
+	u32 moved;			/* pins whose destination changed since they delivered */
 	u32 pit_pins;			/* pins of GSI 0: the PIT wants to know of their EOI */
 	u64 rte[IOAPIC_PINS];
 	gpa_t base;
-	unsigned long eoi_vectors[BITS_TO_LONGS(256)];	/* read without the lock */
 	int rtc_pending;		/* local APICs that owe an EOI of the last tick */
 	u8 lines[IOAPIC_PINS];		/* a bit per source */
 	u16 storm[IOAPIC_PINS];
@@ -81,7 +83,7 @@ static int vioapic_send(struct vioapic *ioapic, unsigned int pin, bool status)
 	struct apic_msg msg;
 	int ret;
 
-	if ((rte & RTE_MASKED) || (rte & (RTE_LEVEL | RTE_REMOTE_IRR)) == (RTE_LEVEL | RTE_REMOTE_IRR))
+	if ((rte & RTE_MASKED) || ((rte & RTE_LEVEL) && (rte & RTE_REMOTE_IRR)))
 		return -1;
 	rte_message(rte, &msg);
 	ioapic->moved &= ~BIT(pin);
@@ -97,7 +99,10 @@ static int vioapic_send(struct vioapic *ioapic, unsigned int pin, bool status)
 	return ret;
 }
 
-/* The pin's line has the given level. Returns as irq_line_set() does: 0 for a request that was there already. */
+/*
+ * The pin's line has the given level. Returns as irq_line_set() does: 0 for a request that was
+ * there already.
+ */
 static int vioapic_pin(struct vioapic *ioapic, unsigned int pin, bool level, bool status)
 {
 	u32 bit = BIT(pin);
@@ -139,18 +144,14 @@ int vioapic_set_line(struct vm *vm, unsigned int source, unsigned int pin, bool 
 static void vioapic_update_eoi_vectors(struct vioapic *ioapic)
 {
 	unsigned long vectors[BITS_TO_LONGS(256)] = {};
+	u32 edges = ioapic->pit_pins | BIT(RTC_PIN);
 	unsigned int pin, i;
 
 	for (pin = 0; pin < IOAPIC_PINS; pin++)
-		if ((ioapic->rte[pin] & RTE_LEVEL) || ((ioapic->pit_pins | BIT(RTC_PIN)) & BIT(pin)))
+		if ((ioapic->rte[pin] & RTE_LEVEL) || (edges & BIT(pin)))
 			__set_bit(ioapic->rte[pin] & RTE_VECTOR, vectors);
 	for (i = 0; i < ARRAY_SIZE(vectors); i++)
-		WRITE_ONCE(ioapic->eoi_vectors[i], vectors[i]);
-}
-
-bool vioapic_wants_eoi(struct vm *vm, u8 vector)
-{
-	return test_bit(vector, vm->vioapic->eoi_vectors);
+		WRITE_ONCE(ioapic->vm->apic_map->eoi_vectors[i], vectors[i]);
 }
 
 static void vioapic_eoi_rtc(struct vioapic *ioapic, struct vlapic *apic, u8 vector)
@@ -163,8 +164,9 @@ static void vioapic_eoi_rtc(struct vioapic *ioapic, struct vlapic *apic, u8 vect
 }
 
 /*
- * An EOI of an edge vector says nothing of where the interrupt came from. It was the PIT's if the PIT's pin
- * sends this vector to this CPU; or may have been, if the pin has been pointed elsewhere since.
+ * An EOI of an edge vector says nothing of where the interrupt came from. It was the PIT's if the
+ * PIT's pin sends this vector to this CPU; or may have been, if the pin has been pointed elsewhere
+ * since.
  */
 static bool vioapic_eoi_of_pit(struct vioapic *ioapic, struct vlapic *apic, u8 vector)
 {
@@ -193,7 +195,8 @@ static void vioapic_eoi_pin(struct vioapic *ioapic, unsigned int pin)
 	/* The line is still up: hardware would interrupt again, after some time. */
 	if (++ioapic->storm[pin] == STORM_COUNT) {
 		ioapic->storm[pin] = 0;
-		hrtimer_start(&ioapic->storm_timer, ns_to_ktime(STORM_PAUSE_NS), HRTIMER_MODE_REL_HARD);
+		hrtimer_start(&ioapic->storm_timer, ns_to_ktime(STORM_PAUSE_NS),
+			      HRTIMER_MODE_REL_HARD);
 	} else {
 		vioapic_send(ioapic, pin, false);
 	}
@@ -211,7 +214,10 @@ void vioapic_eoi(struct vlapic *apic, u8 vector, bool level)
 	raw_spin_lock_irqsave(&ioapic->lock, flags);
 	vioapic_eoi_rtc(ioapic, apic, vector);
 	pit = vioapic_eoi_of_pit(ioapic, apic, vector);
-	/* With broadcasts suppressed a level interrupt waits for an EOI register, which this version lacks. */
+	/*
+	 * With broadcasts suppressed a level interrupt waits for an EOI register, which this
+	 * version lacks.
+	 */
 	if (level && !(vlapic_reg(apic, APIC_SPIV) & APIC_SPIV_DIRECTED_EOI)) {
 		for (pin = 0; pin < IOAPIC_PINS; pin++)
 			if ((ioapic->rte[pin] & RTE_VECTOR) == vector)
@@ -367,7 +373,8 @@ static void vioapic_restore_rtc_locked(struct vioapic *ioapic, struct vlapic *ap
 
 	if (!vlapic_matches(apic, NULL, rte >> RTE_DEST_SHIFT, rte & RTE_LOGICAL))
 		return;
-	owes = vlapic_test_vector(apic, APIC_ISR, vector) || vlapic_test_vector(apic, APIC_IRR, vector);
+	owes = vlapic_test_vector(apic, APIC_ISR, vector) ||
+	       vlapic_test_vector(apic, APIC_IRR, vector);
 	if (owes == apic->rtc_pending)
 		return;
 	apic->rtc_pending = owes;

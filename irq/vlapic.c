@@ -21,10 +21,20 @@
 
 /* ---- Requests, service and priority ---- */
 
-/*
- * Highest vector in IRR, or -1. A word found empty loses its hint; a sender that set a bit in between is seen
- * by the second look, one that comes later sets the hint again itself.
- */
+/* A word of IRR was found empty: drop its hint. */
+static void vlapic_drop_hint(struct vlapic *apic, unsigned int word)
+{
+	clear_bit(word, &apic->irr_words);
+	/*
+	 * Whoever set a bit of the word before this is seen below; whoever does later sets the
+	 * hint again, after the bit, in vlapic_accept_fixed().
+	 */
+	smp_mb__after_atomic();
+	if (vlapic_reg(apic, APIC_IRR + word * 0x10))
+		set_bit(word, &apic->irr_words);
+}
+
+/* Highest vector in IRR, or -1. */
 int vlapic_scan_irr(struct vlapic *apic)
 {
 	unsigned long words;
@@ -35,10 +45,7 @@ int vlapic_scan_irr(struct vlapic *apic)
 
 		if (likely(bits))
 			return word * 32 + __fls(bits);
-		clear_bit(word, &apic->irr_words);
-		smp_mb__after_atomic();
-		if (vlapic_reg(apic, APIC_IRR + word * 0x10))
-			set_bit(word, &apic->irr_words);
+		vlapic_drop_hint(apic, word);
 	}
 	return -1;
 }
@@ -120,12 +127,8 @@ void vlapic_ack_irq(struct vcpu *vcpu, int vector)
 	unsigned int word = vector >> 5;
 
 	clear_bit(vector & 31, vlapic_vector_word(apic, APIC_IRR, vector));
-	if (!vlapic_reg(apic, APIC_IRR + word * 0x10)) {
-		clear_bit(word, &apic->irr_words);
-		smp_mb__after_atomic();
-		if (vlapic_reg(apic, APIC_IRR + word * 0x10))
-			set_bit(word, &apic->irr_words);
-	}
+	if (!vlapic_reg(apic, APIC_IRR + word * 0x10))
+		vlapic_drop_hint(apic, word);
 	if (__test_and_set_bit(vector & 31, vlapic_vector_word(apic, APIC_ISR, vector)))
 		return;
 	apic->isr_count++;
@@ -143,7 +146,8 @@ void vlapic_eoi(struct vlapic *apic)
 	apic->highest_isr = --apic->isr_count ? vlapic_scan_isr(apic) : -1;
 	if (vioapic_wants_eoi(apic->vcpu->vm, vector) || READ_ONCE(apic->rtc_pending))
 		vioapic_eoi(apic, vector, vlapic_test_vector(apic, APIC_TMR, vector));
-	vlapic_priority_changed(apic);
+	if (READ_ONCE(apic->irr_words))
+		vlapic_priority_changed(apic);
 }
 
 bool vlapic_accepts_pic(struct vcpu *vcpu)
@@ -185,11 +189,6 @@ u64 vlapic_get_cr8(struct vcpu *vcpu)
 void vlapic_set_cr8(struct vcpu *vcpu, u64 value)
 {
 	vlapic_set_reg(vcpu->lapic, APIC_TASKPRI, (value & 0xf) << 4);
-	vlapic_priority_changed(vcpu->lapic);
-}
-
-void vlapic_sync_tpr(struct vcpu *vcpu)
-{
 	vlapic_priority_changed(vcpu->lapic);
 }
 
@@ -244,7 +243,10 @@ void vlapic_mode_changed(struct vlapic *apic)
 	apic->readable = readable;
 }
 
-/* "Local APIC Version Register"; no suppression of EOI broadcasts, as the IOAPIC has no EOI register. */
+/*
+ * "Local APIC Version Register"; no suppression of EOI broadcasts, as the IOAPIC has no EOI
+ * register.
+ */
 void vlapic_set_version(struct vlapic *apic)
 {
 	vlapic_set_reg(apic, APIC_LVR, APIC_VERSION_XEON | (apic->nr_lvt - 1) << 16);

@@ -105,8 +105,8 @@ int vlapic_deliver_lvt(struct vlapic *apic, unsigned int offset, const struct vl
 /* ---- Matching one by one ---- */
 
 /*
- * IOAPIC entries and MSIs have 8 bits of destination and no remapping behind them. For all ones in it an APIC
- * in x2APIC mode feels addressed too, unless user space wants real x2APIC destinations.
+ * IOAPIC entries and MSIs have 8 bits of destination and no remapping behind them. For all ones in
+ * it an APIC in x2APIC mode feels addressed too, unless user space wants real x2APIC destinations.
  */
 static u32 vlapic_effective_dest(const struct vlapic *apic, const struct vlapic *source, u32 dest)
 {
@@ -116,7 +116,10 @@ static u32 vlapic_effective_dest(const struct vlapic *apic, const struct vlapic 
 	return dest;
 }
 
-/* An id above 255 finds an APIC in xAPIC mode as well: a hotplugged CPU could not be started otherwise. */
+/*
+ * An id above 255 finds an APIC in xAPIC mode as well: a hotplugged CPU could not be started
+ * otherwise.
+ */
 static bool vlapic_matches_physical(const struct vlapic *apic, u32 dest)
 {
 	if (READ_ONCE(apic->x2apic) || dest > 0xff)
@@ -167,6 +170,13 @@ static bool vlapic_addressed(const struct vlapic *apic, const struct vlapic *sou
 	}
 }
 
+/* Among lowest priority's destinations only software-enabled APICs arbitrate. */
+static bool vlapic_competes(const struct vlapic *apic, const struct vlapic *source,
+			    const struct apic_msg *msg)
+{
+	return READ_ONCE(apic->sw_enabled) && vlapic_addressed(apic, source, msg);
+}
+
 static int apic_deliver_all(struct vm *vm, struct vlapic *source, const struct apic_msg *msg)
 {
 	struct vcpu *vcpu;
@@ -179,7 +189,10 @@ static int apic_deliver_all(struct vm *vm, struct vlapic *source, const struct a
 	return ret;
 }
 
-/* One of the destinations, by vector: as good as the priority that no modern processor arbitrates by. */
+/*
+ * One of the destinations, by vector: as good as the priority that no modern processor arbitrates
+ * by.
+ */
 static int apic_deliver_one(struct vm *vm, struct vlapic *source, const struct apic_msg *msg)
 {
 	unsigned int i, nr = 0, skip;
@@ -187,13 +200,13 @@ static int apic_deliver_one(struct vm *vm, struct vlapic *source, const struct a
 	struct vcpu *vcpu;
 
 	vm_for_each_vcpu(i, vcpu, vm)
-		if (vlapic_addressed(vcpu->lapic, source, msg) && READ_ONCE(vcpu->lapic->sw_enabled))
+		if (vlapic_competes(vcpu->lapic, source, msg))
 			nr++;
 	if (!nr)
 		return -1;
 	skip = msg->vector % nr;
 	vm_for_each_vcpu(i, vcpu, vm) {
-		if (!vlapic_addressed(vcpu->lapic, source, msg) || !READ_ONCE(vcpu->lapic->sw_enabled))
+		if (!vlapic_competes(vcpu->lapic, source, msg))
 			continue;
 		last = vcpu->lapic;
 		if (!skip--)
@@ -215,7 +228,7 @@ static void map_add_physical(struct apic_map *map, struct vlapic *apic)
 
 	/* With 32-bit ids in use, ids of xAPICs that wrapped round yield to the others. */
 	if (!apic->vcpu->vm->x2apic_ids) {
-		map->aliased |= map->phys[id] != NULL;
+		map->aliased |= !!map->phys[id];
 		map->phys[id] = apic;
 	} else if (apic->x2apic || !map->phys[id]) {
 		map->phys[id] = apic;
@@ -224,7 +237,10 @@ static void map_add_physical(struct apic_map *map, struct vlapic *apic)
 		map->phys[vlapic_x2apic_id(apic)] = apic;
 }
 
-/* The place of an xAPIC in the map of its logical mode; NULL when its logical id has not exactly one bit. */
+/*
+ * The place of an xAPIC in the map of its logical mode; NULL when its logical id has not exactly
+ * one bit.
+ */
 static struct vlapic **map_logical_place(struct apic_map *map, enum apic_logical_mode mode, u8 id)
 {
 	u8 bits = mode == LOGICAL_FLAT ? id : id & 0xf;
@@ -335,12 +351,13 @@ static struct vlapic *const *map_find_logical(const struct apic_map *map, u32 de
 }
 
 /*
- * Fills @found with the destinations of a message without shorthand; -1 when the map cannot tell. Runs inside
- * a read section of map->seq: the result counts only if that holds.
+ * Fills @found with the destinations of a message without shorthand; -1 when the map cannot tell.
+ * Runs inside a read section of map->seq: the result counts only if that holds.
  */
 static int map_find(const struct vm *vm, const struct apic_map *map, const struct vlapic *source,
 		    const struct apic_msg *msg, struct vlapic *found[16])
 {
+	bool x2apic = map->logical == LOGICAL_X2APIC;
 	struct vlapic *const *place;
 	unsigned int nr = 0, i;
 	struct vlapic *apic;
@@ -357,13 +374,13 @@ static int map_find(const struct vm *vm, const struct apic_map *map, const struc
 		return !!found[0];
 	}
 
-	if (map->logical == LOGICAL_MIXED || (map->logical == LOGICAL_X2APIC && map->aliased))
+	if (map->logical == LOGICAL_MIXED || (x2apic && map->aliased))
 		return -1;
 	place = map_find_logical(map, msg->dest, &bits);
 	for (; bits; bits &= bits - 1) {
 		i = __ffs(bits);
 		apic = READ_ONCE(place[i]);
-		if (!apic || (map->logical == LOGICAL_X2APIC) != READ_ONCE(apic->x2apic))
+		if (!apic || x2apic != READ_ONCE(apic->x2apic))
 			continue;
 		if (!msg->lowest || READ_ONCE(apic->sw_enabled))
 			found[nr++] = apic;

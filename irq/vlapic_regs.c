@@ -12,7 +12,7 @@
 #define X2APIC_MSR_BASE		0x800
 #define LAST_REG		(APIC_SELF_IPI >> 4)
 
-#define SVR_WRITABLE		0x3ff	/* no suppression of EOI broadcasts: the version does not offer it */
+#define SVR_WRITABLE		0x3ff	/* the version offers no suppression of EOI broadcasts */
 #define ICR_BUSY		BIT(12)
 #define X2APIC_ICR_RESERVED	(GENMASK_ULL(31, 20) | GENMASK_ULL(17, 16) | BIT_ULL(13))
 
@@ -68,7 +68,8 @@ static int vlapic_write_lvt(struct vlapic *apic, unsigned int offset, u32 value)
 	if (!apic->sw_enabled)
 		value |= APIC_LVT_MASKED;
 	if (offset == APIC_LVTT) {
-		vlapic_set_reg(apic, offset, value & (lvt[i].writable | vlapic_timer_mode_mask(apic)));
+		value &= lvt[i].writable | vlapic_timer_mode_mask(apic);
+		vlapic_set_reg(apic, offset, value);
 		vlapic_timer_mode_changed(apic);
 		return 0;
 	}
@@ -244,7 +245,10 @@ int vlapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
 	return 0;
 }
 
-/* "APIC registers must be accessed with 32-bit loads and stores at 128-bit boundaries"; others are dropped. */
+/*
+ * "APIC registers must be accessed with 32-bit loads and stores at 128-bit boundaries"; others are
+ * dropped.
+ */
 int vlapic_mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data)
 {
 	struct vlapic *apic = vcpu->lapic;
@@ -266,8 +270,9 @@ static u32 *state_reg(struct kvm_lapic_state *s, unsigned int offset)
 }
 
 /*
- * The format of ids that user space sees lives here and in vlapic_state_to_regs(): bits 31:24 unless it asked for
- * 32-bit ids by KVM_CAP_X2APIC_API. An x2APIC's ICR shows its upper half in ICR2, as an xAPIC's.
+ * The format of ids that user space sees lives here and in vlapic_state_to_regs(): bits 31:24
+ * unless it asked for 32-bit ids by KVM_CAP_X2APIC_API. An x2APIC's ICR shows its upper half in
+ * ICR2, as an xAPIC's.
  */
 void vlapic_get_state(struct vcpu *vcpu, struct kvm_lapic_state *s)
 {
@@ -290,7 +295,7 @@ static int vlapic_state_to_regs(struct vcpu *vcpu, struct kvm_lapic_state *s)
 	if (!vcpu->lapic->x2apic)
 		return 0;
 	if (vcpu->vm->x2apic_ids && *id != vcpu->id)
-		return vcpu_refuse(vcpu, -EINVAL, "an x2APIC's id is its vCPU's and cannot change", *id);
+		return vcpu_refuse(vcpu, -EINVAL, "an x2APIC's id is its vCPU's", *id);
 	*id = vcpu->id;
 	*state_reg(s, APIC_LDR) = vlapic_x2apic_ldr(vcpu->id);
 	*state_reg(s, APIC_ICR + 4) = *state_reg(s, APIC_ICR2);

@@ -13,7 +13,9 @@
 
 #define TIMER_MODE	HRTIMER_MODE_ABS_PINNED_HARD
 
-/* No deadline is slept for longer than this at a time; keeps the arithmetic below within 64 bits. */
+/*
+ * No deadline is slept for longer than this at a time; keeps the arithmetic below within 64 bits.
+ */
 #define DEADLINE_MAX_SLEEP_NS	(60 * NSEC_PER_SEC)
 
 static struct vlapic *timer_apic(struct hrtimer *hrtimer)
@@ -58,8 +60,8 @@ static void deadline_arm(struct vlapic *apic, u64 deadline)
 }
 
 /*
- * The guest may have moved its deadline to a later time, or away, since the hrtimer was queued: that costs it a
- * store, and us a look here.
+ * The guest may have moved its deadline to a later time, or away, since the hrtimer was queued:
+ * that costs it a store, and us a look here.
  */
 static enum hrtimer_restart deadline_fired(struct vlapic *apic)
 {
@@ -67,7 +69,10 @@ static enum hrtimer_restart deadline_fired(struct vlapic *apic)
 	u64 deadline, ns;
 	ktime_t now;
 
-	/* Full barrier before the deadline is read; pairs with smp_mb() in vlapic_set_tscdeadline(). */
+	/*
+	 * Full barrier before the deadline is read; pairs with smp_mb() in
+	 * vlapic_set_tscdeadline().
+	 */
 	xchg(&timer->armed, 0);
 	deadline = READ_ONCE(timer->deadline);
 	if (!deadline)
@@ -113,7 +118,10 @@ static void deadline_start(struct vlapic *apic)
 	timer->armed = 0;
 	if (!timer->deadline)
 		return;
-	/* The host's clock first: if we are preempted in between, the timer comes early and looks again. */
+	/*
+	 * The host's clock first: if we are preempted in between, the timer comes early and looks
+	 * again.
+	 */
 	now = ktime_get();
 	ns = deadline_ns(apic, timer->deadline);
 	if (!ns) {
@@ -124,14 +132,22 @@ static void deadline_start(struct vlapic *apic)
 	hrtimer_start(&timer->hrtimer, ktime_add_ns(now, ns), TIMER_MODE);
 }
 
-/* The hrtimer will fire by the time the guest's TSC reaches @deadline; its callback sees to the rest. */
+/*
+ * The hrtimer will fire by the time the guest's TSC reaches @deadline; its callback sees to the
+ * rest.
+ */
 static bool deadline_covered(const struct vlapic *apic, u64 deadline)
 {
 	const struct vlapic_timer *timer = &apic->timer;
 
-	/* Pairs with smp_store_release() in deadline_arm(). None, which is 0, comes after all others. */
-	return smp_load_acquire(&timer->armed) && deadline - 1 >= READ_ONCE(timer->armed_tsc) - 1 &&
-	       timer->armed_offset == apic->vcpu->tsc_offset && timer->armed_khz == apic->vcpu->tsc_khz;
+	/* Pairs with smp_store_release() in deadline_arm(). */
+	if (!smp_load_acquire(&timer->armed))
+		return false;
+	if (timer->armed_offset != apic->vcpu->tsc_offset ||
+	    timer->armed_khz != apic->vcpu->tsc_khz)
+		return false;
+	/* No deadline, which is 0, comes after all others. */
+	return deadline - 1 >= READ_ONCE(timer->armed_tsc) - 1;
 }
 
 u64 vlapic_get_tscdeadline(struct vcpu *vcpu)
@@ -154,8 +170,8 @@ void vlapic_set_tscdeadline(struct vcpu *vcpu, u64 value)
 	atomic_set(&timer->pending, 0);
 	WRITE_ONCE(timer->deadline, value);
 	/*
-	 * Pairs with xchg() in deadline_fired(): either it sees the new deadline, or we see it at work and
-	 * do things the long way.
+	 * Pairs with xchg() in deadline_fired(): either it sees the new deadline, or we see it at
+	 * work and do things the long way.
 	 */
 	smp_mb();
 	if (!deadline_covered(apic, value))
@@ -238,7 +254,9 @@ u32 vlapic_timer_current(const struct vlapic *apic)
 	return div_u64(count_remaining(timer) % timer->period, timer->divide);
 }
 
-/* "Divide Configuration Register": bits 3, 1 and 0 are one number, whose wrap-around divides by 1. */
+/*
+ * "Divide Configuration Register": bits 3, 1 and 0 are one number, whose wrap-around divides by 1.
+ */
 static void vlapic_timer_read_divide(struct vlapic *apic)
 {
 	u32 value = vlapic_reg(apic, APIC_TDCR);
@@ -287,7 +305,10 @@ void vlapic_timer_forget(struct vlapic *apic)
 	atomic_set(&apic->timer.pending, 0);
 }
 
-/* LVT timer was written. Between deadline and counting, "TSC-Deadline Mode" says, the timer is disarmed. */
+/*
+ * LVT timer was written. Between deadline and counting, "TSC-Deadline Mode" says, the timer is
+ * disarmed.
+ */
 void vlapic_timer_mode_changed(struct vlapic *apic)
 {
 	struct vlapic_timer *timer = &apic->timer;
@@ -295,7 +316,7 @@ void vlapic_timer_mode_changed(struct vlapic *apic)
 
 	if (mode == timer->mode)
 		return;
-	if ((mode == APIC_LVT_TIMER_TSCDEADLINE) != (timer->mode == APIC_LVT_TIMER_TSCDEADLINE)) {
+	if (mode == APIC_LVT_TIMER_TSCDEADLINE || timer->mode == APIC_LVT_TIMER_TSCDEADLINE) {
 		vlapic_timer_stop(apic);
 		vlapic_set_reg(apic, APIC_TMICT, 0);
 		timer->period = 0;
@@ -324,7 +345,10 @@ static u64 count_restored(const struct vlapic_timer *timer, u32 current_count)
 	return min(ns, timer->period);
 }
 
-/* KVM_SET_LAPIC has written the registers; the hrtimer is stopped. Current count tells how much was left. */
+/*
+ * KVM_SET_LAPIC has written the registers; the hrtimer is stopped. Current count tells how much
+ * was left.
+ */
 void vlapic_timer_restore(struct vlapic *apic)
 {
 	struct vlapic_timer *timer = &apic->timer;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The VM's 8259A pair on the port bus: locking, line levels of several sources, waking the CPU that listens.
+ * The VM's 8259A pair on the port bus: locking, line levels of several sources, waking the CPU
+ * that listens.
  * This file must not decide what the chips do; pic8259.c does.
  */
 #include <linux/errno.h>
@@ -32,7 +33,10 @@ static struct vcpu *vpic_listener(struct vm *vm)
 	return NULL;
 }
 
-/* Whom the change concerns is told after the lock is dropped: the PIT may drive its line again from there. */
+/*
+ * Whom the change concerns is told after the lock is dropped: the PIT may drive its line again
+ * from there.
+ */
 static void vpic_unlock(struct vpic *vpic, unsigned long flags)
 	__releases(&vpic->lock)
 {
@@ -110,15 +114,19 @@ static int vpic_port_write(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr,
 	return 0;
 }
 
-static u8 vpic_poll(struct vpic *vpic, unsigned int slave)
+/* After a poll command, or of more than a byte: the latter read as nothing. */
+static noinline int vpic_port_read_odd(struct vpic *vpic, unsigned int slave, unsigned int len,
+				       void *data)
 {
 	unsigned long flags;
-	u8 value;
 
+	memset(data, 0, len);
+	if (len != 1)
+		return 0;
 	raw_spin_lock_irqsave(&vpic->lock, flags);
-	value = pic8259_poll(&vpic->pic, slave);
+	*(u8 *)data = pic8259_poll(&vpic->pic, slave);
 	vpic_unlock(vpic, flags);
-	return value;
+	return 0;
 }
 
 static int vpic_port_read(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr, unsigned int len,
@@ -128,14 +136,9 @@ static int vpic_port_read(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr, 
 	unsigned int slave = addr >> 7 & 1;
 	const struct kvm_pic_state *chip = &vpic->pic.chip[slave];
 
-	if (unlikely(len != 1)) {
-		memset(data, 0, len);
-		return 0;
-	}
-	if (unlikely(READ_ONCE(chip->poll)))
-		*(u8 *)data = vpic_poll(vpic, slave);
-	else
-		*(u8 *)data = pic8259_read(chip, addr & 1);
+	if (unlikely(len != 1) || unlikely(READ_ONCE(chip->poll)))
+		return vpic_port_read_odd(vpic, slave, len, data);
+	*(u8 *)data = pic8259_read(chip, addr & 1);
 	return 0;
 }
 

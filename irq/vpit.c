@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The VM's 8254 timer: ports 0x40 to 0x43 and 0x61, channel 0's interrupts on an hrtimer, saving and restoring.
+ * The VM's 8254 timer: ports 0x40 to 0x43 and 0x61, channel 0's interrupts on an hrtimer, saving
+ * and restoring.
  * This file must not decide what a channel counts; pit8254.c does.
  *
- * vpit->lock is taken with no other lock of irq/ held: the hrtimer's callback, which is waited for under it,
- * drives an interrupt line. The callback and acknowledgements use atomics alone.
+ * vpit->lock is taken with no other lock of irq/ held: the hrtimer's callback, which is waited for
+ * under it, drives an interrupt line. The callback and the guest's EOIs use atomics alone.
  */
 #include <linux/errno.h>
 #include <linux/hrtimer.h>
@@ -47,9 +48,9 @@ struct vpit {
 	struct iobus_dev speaker;
 };
 
-/* Pairs with smp_store_release() in vpit_create(). */
 static struct vpit *vpit_of(struct vm *vm)
 {
+	/* Pairs with smp_store_release() in vpit_create(): whoever sees a PIT sees all of it. */
 	return smp_load_acquire(&vm->vpit);
 }
 
@@ -298,7 +299,9 @@ int vpit_set(struct vm *vm, const struct kvm_pit_state2 *s)
 	hpet_begins = s->flags & ~pit->flags & KVM_PIT_FLAGS_HPET_LEGACY;
 	memcpy(pit->channel, s->channels, sizeof(pit->channel));
 	pit->flags = s->flags;
-	/* The mode is kept for the day the HPET gives way again, but must not start the timer now. */
+	/*
+	 * The mode is kept for the day the HPET gives way again, but must not start the timer now.
+	 */
 	mode = pit->channel[0].mode;
 	if (hpet_begins)
 		pit->channel[0].mode = PIT_MODE_NONE;

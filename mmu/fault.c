@@ -212,7 +212,9 @@ static int fault_in_special(const struct page_fault *pf)
 	if (vma && (vma->vm_flags & (VM_IO | VM_PFNMAP)))
 		r = fixup_user_fault(mm, pf->hva, pf->write ? FAULT_FLAG_WRITE : 0, &unlocked);
 	mmap_read_unlock(mm);
-	return r;
+	if (r == -EINTR)
+		return PF_RETRY;
+	return r ? -EFAULT : 0;
 }
 
 /*

@@ -190,20 +190,19 @@ struct u128_halves {
 	u64 low, high;
 };
 
-#define CMPXCHG_ERR	%[err]
-
 /* 16 bytes: the kernel's own helper stops at 8. Same results as __try_cmpxchg_user(). */
 static int cmpxchg_user_16(void __user *ptr, struct u128_halves *old, const struct u128_halves *new)
 {
 	bool done = false;
-	int err = 0;
+	int err = -EFAULT;	/* what is left of it when the exchange faults */
 
 	if (!user_write_access_begin(ptr, 16))
 		return -EFAULT;
 	asm volatile("1: lock cmpxchg16b %[ptr]\n\t"
-		     "setz %[done]\n"
+		     "setz %[done]\n\t"
+		     "movl $0, %[err]\n"
 		     "2:\n"
-		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_EFAULT_REG, CMPXCHG_ERR)
+		     _ASM_EXTABLE_UA(1b, 2b)
 		     : [ptr] "+m" (*(struct u128_halves __force *)ptr), [err] "+r" (err),
 		       [done] "+q" (done), "+a" (old->low), "+d" (old->high)
 		     : "b" (new->low), "c" (new->high)

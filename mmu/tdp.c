@@ -81,7 +81,7 @@ static u64 tdp_add_table(struct vcpu *vcpu, u64 *sptep)
 	struct vcpu_mmu *cache = &vcpu->mmu;
 	u64 old, new;
 
-	if (WARN_ON_ONCE(!cache->cached))
+	if (unlikely(!cache->cached))
 		return 0;
 	new = spte_make_table(__pa(cache->cache[cache->cached - 1]));
 	/*

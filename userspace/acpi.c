@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * acpi.c - the ACPI tables, and the power-management ports they promise.
+ * The ACPI tables, and the power-management ports they promise.
  *
  * Must not describe a device that the runner does not have.
  */
@@ -25,15 +25,15 @@
 #define RESET_PORT	0xcf9
 #define RESET_VALUE	0x06
 
-#define FADT_WBINVD		(1u << 0)
-#define FADT_PROC_C1		(1u << 2)
-#define FADT_NO_POWER_BUTTON	(1u << 4)
-#define FADT_NO_SLEEP_BUTTON	(1u << 5)
-#define FADT_NO_FIXED_RTC	(1u << 6)
-#define FADT_RESET_REGISTER	(1u << 10)
-#define FADT_ARCH_LEGACY	(1u << 0)
-#define FADT_ARCH_NO_VGA	(1u << 2)
-#define FADT_ARCH_NO_ASPM	(1u << 4)
+#define FADT_WBINVD		BIT(0)
+#define FADT_PROC_C1		BIT(2)
+#define FADT_NO_POWER_BUTTON	BIT(4)
+#define FADT_NO_SLEEP_BUTTON	BIT(5)
+#define FADT_NO_FIXED_RTC	BIT(6)
+#define FADT_RESET_REGISTER	BIT(10)
+#define FADT_ARCH_LEGACY	BIT(0)
+#define FADT_ARCH_NO_VGA	BIT(2)
+#define FADT_ARCH_NO_ASPM	BIT(4)
 
 #define MADT_PC_COMPATIBLE	1
 #define SPACE_IO		1
@@ -50,7 +50,7 @@ struct sdt_header {
 	u32 oem_revision;
 	char creator_id[4];
 	u32 creator_revision;
-} __attribute__((packed));
+} __packed;
 
 struct gas {
 	u8 space;
@@ -58,7 +58,7 @@ struct gas {
 	u8 bit_offset;
 	u8 access;
 	u64 address;
-} __attribute__((packed));
+} __packed;
 
 struct rsdp {
 	char signature[8];
@@ -70,7 +70,7 @@ struct rsdp {
 	u64 xsdt;
 	u8 extended_checksum;
 	u8 reserved[3];
-} __attribute__((packed));
+} __packed;
 
 struct facs {
 	char signature[4];
@@ -82,7 +82,7 @@ struct facs {
 	u64 x_waking_vector;
 	u8 version;
 	u8 reserved[31];
-} __attribute__((packed));
+} __packed;
 
 struct fadt {
 	struct sdt_header header;
@@ -137,12 +137,12 @@ struct fadt {
 	struct gas x_gpe1;
 	struct gas sleep_control;
 	struct gas sleep_status;
-} __attribute__((packed));
+} __packed;
 
-_Static_assert(sizeof(struct sdt_header) == 36, "table header");
-_Static_assert(sizeof(struct rsdp) == 36, "RSDP");
-_Static_assert(sizeof(struct facs) == 64, "FACS");
-_Static_assert(sizeof(struct fadt) == 268, "FADT of revision 5");
+static_assert(sizeof(struct sdt_header) == 36, "table header");
+static_assert(sizeof(struct rsdp) == 36, "RSDP");
+static_assert(sizeof(struct facs) == 64, "FACS");
+static_assert(sizeof(struct fadt) == 268, "FADT of revision 5");
 
 /*
  * Name (\_S5, Package () { 5, 5, 0, 0 })
@@ -157,7 +157,8 @@ _Static_assert(sizeof(struct fadt) == 268, "FADT of revision 5");
  * }
  */
 static const u8 dsdt_aml[] = {
-	0x08, '_', 'S', '5', '_', 0x12, 0x08, 0x04, 0x0a, SLP_TYPE_S5, 0x0a, SLP_TYPE_S5, 0x00, 0x00,
+	0x08, '_', 'S', '5', '_',
+	0x12, 0x08, 0x04, 0x0a, SLP_TYPE_S5, 0x0a, SLP_TYPE_S5, 0x00, 0x00,
 	0x10, 0x2c, '_', 'S', 'B', '_',
 	0x5b, 0x82, 0x25, 'C', 'O', 'M', '1',
 	0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x05, 0x01,
@@ -189,7 +190,7 @@ static u8 checksum(const void *data, size_t len)
 /* Space for a table, aligned as FACS wants it. Returns its guest-physical address. */
 static u32 place(struct builder *b, size_t len, void *out)
 {
-	u32 at = ALIGN_UP(b->used, 64);
+	u32 at = (u32)align_up(b->used, 64);
 
 	if (at + len > FIRMWARE_END - FIRMWARE_START)
 		die("ACPI tables do not fit");
@@ -276,24 +277,24 @@ static u32 build_fadt(struct builder *b)
 struct madt_lapic {
 	u8 type, length, uid, apic_id;
 	u32 flags;
-} __attribute__((packed));
+} __packed;
 
 struct madt_ioapic {
 	u8 type, length, id, reserved;
 	u32 address, gsi_base;
-} __attribute__((packed));
+} __packed;
 
 struct madt_override {
 	u8 type, length, bus, source;
 	u32 gsi;
 	u16 flags;
-} __attribute__((packed));
+} __packed;
 
 struct madt_nmi {
 	u8 type, length, uid;
 	u16 flags;
 	u8 lint;
-} __attribute__((packed));
+} __packed;
 
 static u32 build_madt(struct builder *b, unsigned int nr_cpus)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * check.c - kvmlet check: can this machine run guests, and if not what would help.
+ * Kvmlet check: can this machine run guests, and if not what would help.
  *
  * Must not change anything on the machine.
  */
@@ -19,9 +19,9 @@
 #define FEATURE_LOCKED		0x1
 #define FEATURE_VMX		0x4
 
-static void good(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void bad(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void advise(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void good(const char *fmt, ...) __printf(1, 2);
+static void bad(const char *fmt, ...) __printf(1, 2);
+static void advise(const char *fmt, ...) __printf(1, 2);
 
 static void line(const char *mark, const char *fmt, va_list ap)
 {
@@ -63,7 +63,7 @@ static bool in_hypervisor(void)
 {
 	u32 a = 0, b = 0, c = 0, d = 0;
 
-	return __get_cpuid(1, &a, &b, &c, &d) && c & (1u << 31);
+	return __get_cpuid(1, &a, &b, &c, &d) && c & BIT(31);
 }
 
 static void advise_emulated(void)
@@ -81,7 +81,7 @@ static bool check_cpu(void)
 	memcpy(vendor + 4, &d, 4);
 	memcpy(vendor + 8, &c, 4);
 	__get_cpuid(1, &a, &b, &c, &d);
-	if (c & (1u << 5)) {
+	if (c & BIT(5)) {
 		good("processor: %s, with VMX", vendor);
 		return true;
 	}
@@ -127,7 +127,7 @@ static void advise_missing(const char *device)
 	if (strcmp(device, "/dev/kvmlet"))
 		advise("load the module that offers it, e.g. modprobe kvm_intel for /dev/kvm");
 	else if (module_loaded("kvmlet"))
-		advise("kvmlet is loaded: with devname= it has another name; else is devtmpfs mounted?");
+		advise("kvmlet is loaded: under another devname=, or is devtmpfs not mounted?");
 	else
 		advise("load the module: insmod kvmlet.ko (its reason for refusing is in dmesg)");
 	if (!access("/dev/kvm", R_OK | W_OK) && strcmp(device, "/dev/kvm"))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * console.c - two rings between the serial port and stdin/stdout.
+ * Two rings between the serial port and stdin/stdout.
  *
  * Must not let a vCPU thread wait for the terminal.
  */

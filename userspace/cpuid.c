@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cpuid.c - the CPUID a guest sees: what the device supports, adjusted to this machine.
+ * The CPUID a guest sees: what the device supports, adjusted to this machine.
  *
  * Must not announce a feature that neither the device nor the runner provides.
  */
@@ -9,13 +9,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include <cpuid.h>
+
 #include "runner.h"
 
 #define MAX_ENTRIES	1024
 
-#define F1C_TSC_DEADLINE	(1u << 24)
-#define F1C_HYPERVISOR		(1u << 31)
-#define F1D_HTT			(1u << 28)
+#define F1C_TSC_DEADLINE	BIT(24)
+#define F1C_HYPERVISOR		BIT(31)
+#define F1D_HTT			BIT(28)
 
 #define TOPOLOGY_SMT	1u
 #define TOPOLOGY_CORE	2u
@@ -99,6 +101,13 @@ static void clear_leaf(struct vcpu *v, struct kvm_cpuid_entry2 *e)
 	e->edx = 0;
 }
 
+/* The brand string is the host processor's: a device leaves these leaves empty. */
+static void copy_host_leaf(struct vcpu *v, struct kvm_cpuid_entry2 *e)
+{
+	(void)v;
+	__cpuid(e->function, e->eax, e->ebx, e->ecx, e->edx);
+}
+
 static const struct {
 	u32 leaf;
 	void (*adjust)(struct vcpu *v, struct kvm_cpuid_entry2 *e);
@@ -108,6 +117,9 @@ static const struct {
 	{ 0x0a, clear_leaf },
 	{ 0x0b, adjust_topology },
 	{ 0x1f, adjust_topology },
+	{ 0x80000002, copy_host_leaf },
+	{ 0x80000003, copy_host_leaf },
+	{ 0x80000004, copy_host_leaf },
 };
 
 /* The second level of a topology leaf may be missing from what the device lists. */

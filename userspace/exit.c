@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * exit.c - what to do when KVM_RUN returns, by exit reason.
+ * What to do when KVM_RUN returns, by exit reason.
  *
  * Must not let an exit that it does not know go on: that would lose what the guest did.
  */
@@ -26,8 +26,8 @@ static void exit_hlt(struct vcpu *v)
 static void exit_shutdown(struct vcpu *v)
 {
 	report_vcpu(v);
-	vm_fatal(v->vm, "the guest shut down: a triple fault, or no way to deliver an exception "
-		 "(vCPU %u)", v->index);
+	vm_fatal(v->vm, "vCPU %u shut down: an exception could not be delivered (triple fault)",
+		 v->index);
 }
 
 static void exit_fail_entry(struct vcpu *v)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * i8042.c - the keyboard controller: reset line, A20 gate, and a keyboard that answers commands.
+ * The keyboard controller: reset line, A20 gate, and a keyboard that answers commands.
  *
  * Must not offer keys or a mouse: the console is the serial port.
  */
@@ -154,13 +154,13 @@ static void write_data(struct i8042 *k, u8 val)
 	u8 cmd = k->command;
 
 	k->command = 0;
-	if (!cmd)
+	if (!cmd) {
 		keyboard_command(k, val);
-	else if (cmd == 0x60)
+	} else if (cmd == 0x60) {
 		k->ctr = val;
-	else if (cmd < 0x80)
+	} else if (cmd < 0x80) {
 		k->ram[cmd & 31] = val;
-	else if (cmd == 0xd1) {
+	} else if (cmd == 0xd1) {
 		k->outport = val;
 		pulse(k, val);
 	} else if (cmd == 0xd2 || cmd == 0xd3) {

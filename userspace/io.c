@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * io.c - finds the device behind a port or an address, and splits accesses as a bus does.
+ * Finds the device behind a port or an address, and splits accesses as a bus does.
  *
  * Must not know any device.
  */
@@ -109,8 +109,8 @@ void io_port_exit(struct vcpu *v)
 }
 
 /*
- * Nothing is mapped outside RAM but the kernel's interrupt controllers. A PC answers such reads with
- * all ones, and guests probe; yet it is more often a bug, so say it, though not for ever.
+ * Nothing is mapped outside RAM but the kernel's interrupt controllers. A PC answers such reads
+ * with all ones, and guests probe; yet it is more often a bug, so say it, though not for ever.
  */
 void io_mmio_exit(struct vcpu *v)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ioloop.c - the I/O thread: console, clock, timeout and signals, apart from the vCPU threads.
+ * The I/O thread: console, clock, timeout and signals, apart from the vCPU threads.
  *
  * Must not touch a vCPU; it only says that the VM is to stop.
  */

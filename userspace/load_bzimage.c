@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * load_bzimage.c - Linux kernels, by the kernel's own boot protocol.
+ * Linux kernels, by the kernel's own boot protocol.
  *
  * Must not run the kernel's real-mode part: what that asks the BIOS, boot_params tells.
  */

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * load_elf.c - ELF files: 32-bit ones enter flat protected mode, 64-bit ones long mode.
+ * ELF files: 32-bit ones enter flat protected mode, 64-bit ones long mode.
  *
  * Must not relocate; an image is linked where it runs.
  */
-#include <elf.h>
 #include <string.h>
+
+#include <linux/elf.h>
 
 #include "runner.h"
 
 #define EM_IAMCU_X86	6
 #define MAX_SEGMENTS	64
-#define LOADER_END	0x10000u	/* page tables, descriptors, boot parameters: runner.h */
+#define LOADER_END	0x10000u	/* descriptors, page tables, boot parameters */
 
-static void load_segment(struct vm *vm, const struct image *img, const Elf64_Phdr *ph, u64 *end)
+static void load_segment(struct vm *vm, const struct image *img, const struct elf64_phdr *ph, u64 *end)
 {
 	u8 *to = vm_ram(vm, ph->p_paddr, ph->p_memsz);
 
@@ -36,9 +37,9 @@ static void load_segment(struct vm *vm, const struct image *img, const Elf64_Phd
 		*end = ph->p_paddr + ph->p_memsz;
 }
 
-static Elf64_Phdr widen(const Elf32_Phdr *ph)
+static struct elf64_phdr widen(const struct elf32_phdr *ph)
 {
-	return (Elf64_Phdr) {
+	return (struct elf64_phdr) {
 		.p_type = ph->p_type, .p_offset = ph->p_offset, .p_paddr = ph->p_paddr,
 		.p_filesz = ph->p_filesz, .p_memsz = ph->p_memsz,
 	};
@@ -47,15 +48,15 @@ static Elf64_Phdr widen(const Elf32_Phdr *ph)
 static void load_table(struct vm *vm, const struct image *img, u64 off, u32 count, u32 size,
 		       u64 *end)
 {
-	bool is64 = size == sizeof(Elf64_Phdr);
+	bool is64 = size == sizeof(struct elf64_phdr);
 	u64 top = 0;
 
 	if (count > MAX_SEGMENTS || off > sizeof(img->head) ||
 	    (u64)count * size > sizeof(img->head) - off)
 		die("%s: the program headers are not near the start of the file", img->path);
 	for (u32 i = 0; i < count; i++) {
-		Elf32_Phdr narrow;
-		Elf64_Phdr ph;
+		struct elf32_phdr narrow;
+		struct elf64_phdr ph;
 
 		memcpy(&narrow, img->head + off + (u64)i * size, sizeof(narrow));
 		memcpy(&ph, img->head + off + (u64)i * size, is64 ? sizeof(ph) : sizeof(narrow));
@@ -71,21 +72,21 @@ static void load_table(struct vm *vm, const struct image *img, u64 off, u32 coun
 
 int elf_load_segments(struct vm *vm, const struct image *img, u64 *entry, u64 *end)
 {
-	const Elf32_Ehdr *e32 = (const Elf32_Ehdr *)img->head;
-	const Elf64_Ehdr *e64 = (const Elf64_Ehdr *)img->head;
+	const struct elf32_hdr *e32 = (const struct elf32_hdr *)img->head;
+	const struct elf64_hdr *e64 = (const struct elf64_hdr *)img->head;
 
 	if (memcmp(img->head, ELFMAG, SELFMAG))
 		return 0;
 	if (e32->e_type != ET_EXEC)
 		die("%s: not an executable linked to fixed addresses", img->path);
 	if (e32->e_machine == EM_386 || e32->e_machine == EM_IAMCU_X86) {
-		if (e32->e_phentsize != sizeof(Elf32_Phdr))
+		if (e32->e_phentsize != sizeof(struct elf32_phdr))
 			die("%s: odd program headers", img->path);
 		load_table(vm, img, e32->e_phoff, e32->e_phnum, e32->e_phentsize, end);
 		*entry = e32->e_entry;
 		return 32;
 	}
-	if (e64->e_machine != EM_X86_64 || e64->e_phentsize != sizeof(Elf64_Phdr))
+	if (e64->e_machine != EM_X86_64 || e64->e_phentsize != sizeof(struct elf64_phdr))
 		die("%s: an ELF file, but not for x86", img->path);
 	load_table(vm, img, e64->e_phoff, e64->e_phnum, e64->e_phentsize, end);
 	*entry = e64->e_entry;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * load_flat.c - a flat binary, entered in real mode at its first byte.
+ * A flat binary, entered in real mode at its first byte.
  *
  * Must not guess at the contents.
  */

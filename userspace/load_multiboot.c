@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * load_multiboot.c - images of the Multiboot Specification, version 0.6.96 ("multiboot 1").
+ * Images of the Multiboot Specification, version 0.6.96 ("multiboot 1").
  *
  * Must not offer what a boot loader has only under a BIOS: drives, APM, a video mode.
  */
@@ -48,7 +48,7 @@ struct mb_map {
 	u32 size;
 	u64 addr, len;
 	u32 type;
-} __attribute__((packed));
+} __packed;
 
 /* All that the information structure points to, laid out at BOOT_PARAMS. */
 struct mb_block {
@@ -59,8 +59,8 @@ struct mb_block {
 	char names[MAX_INITRDS][NAME_MAX_LEN];
 };
 
-_Static_assert(sizeof(struct mb_map) == 24, "memory map entry");
-_Static_assert(BOOT_PARAMS + sizeof(struct mb_block) < BOOT_STACK - 1024, "fits below the stack");
+static_assert(sizeof(struct mb_map) == 24, "memory map entry");
+static_assert(BOOT_PARAMS + sizeof(struct mb_block) < BOOT_STACK - 1024, "fits below the stack");
 
 #define GUEST(field)	(BOOT_PARAMS + (u32)offsetof(struct mb_block, field))
 
@@ -180,7 +180,7 @@ bool load_multiboot(struct vm *vm, const struct image *img)
 	fill_cmdline(vm, b);
 	b->info.flags |= INFO_LOADER;
 	b->info.boot_loader_name = GUEST(loader);
-	strcpy(b->loader, "kvmlet");
+	snprintf(b->loader, sizeof(b->loader), "kvmlet");
 	/* A 64-bit file too is entered in protected mode: that is the protocol. */
 	vm->boot = (struct boot_state) {
 		.mode = BOOT_PROT32,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * loader.c - opens the image, tells its format, and does what several formats need.
+ * Opens the image, tells its format, and does what several formats need.
  *
  * Must not know the inside of a format.
  */
@@ -60,13 +60,13 @@ void image_load(struct vm *vm, const struct image *img, u64 off, u64 gpa, u64 le
 u64 loader_initrds(struct vm *vm, u64 bottom, u64 top, bool joined, u64 place[MAX_INITRDS][2])
 {
 	struct image *img = calloc(MAX_INITRDS, sizeof(*img));
-	u64 align = joined ? 4 : PAGE, total = 0, at = ALIGN_UP(bottom, PAGE);
+	u64 align = joined ? 4 : PAGE, total = 0, at = align_up(bottom, PAGE);
 
 	if (!img)
 		die("out of memory");
 	for (unsigned int i = 0; i < vm->opt->nr_initrd; i++) {
 		image_open(&img[i], vm->opt->initrd[i]);
-		total = ALIGN_UP(total, align) + img[i].size;
+		total = align_up(total, align) + img[i].size;
 	}
 	if (top < at || total > top - at)
 		die("the initrd of %llu bytes does not fit below 0x%llx (see --memory)", total,
@@ -74,7 +74,7 @@ u64 loader_initrds(struct vm *vm, u64 bottom, u64 top, bool joined, u64 place[MA
 	if (joined)
 		at = (top - total) & ~(PAGE - 1);
 	for (unsigned int i = 0; i < vm->opt->nr_initrd; i++) {
-		at = ALIGN_UP(at, align);
+		at = align_up(at, align);
 		place[i][0] = at;
 		image_load(vm, &img[i], 0, at, img[i].size);
 		at += img[i].size;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * main.c - picks the command.
+ * Picks the command.
  *
  * Must not know what the commands do.
  */

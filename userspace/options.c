@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * options.c - one table that is both what is accepted and what --help prints.
+ * One table that is both what is accepted and what --help prints.
  *
  * Must not act on an option; it only fills struct options.
  */
@@ -208,8 +208,9 @@ static void usage_run(void)
 	       "Boots IMAGE: a bzImage, a multiboot image, an ELF file, or else a flat binary.\n"
 	       "COM1 is the console, on stdin and stdout; on a terminal Ctrl-A x ends the run.\n");
 	print_options(run_options);
-	printf("\nExit status: 0 when the guest powered off or asked for a reset, the value written\n"
-	       "to the debug-exit port, 1 on any error, 124 after --timeout, 128+N on signal N.\n");
+	printf("\nExit status: 0 when the guest powered off or asked for a reset, the value\n"
+	       "written to the debug-exit port, 1 on any error, 124 after --timeout, 128+N on\n"
+	       "signal N.\n");
 }
 
 static void usage_check(void)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * platform.c - the ports of a PC that hold next to nothing: reset, A20, PCI's absence, POST.
+ * The ports of a PC that hold next to nothing: reset, A20, PCI's absence, POST.
  *
  * Must not hold a device with state worth a file of its own.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * report.c - says what went wrong, with what is needed to find out why.
+ * Says what went wrong, with what is needed to find out why.
  *
  * Must not change the state of a vCPU or end the run; the caller does.
  */

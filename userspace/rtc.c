@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * rtc.c - the MC146818 clock with its alarm, periodic and update interrupts, and the PC's CMOS.
+ * The MC146818 clock with its alarm, periodic and update interrupts, and the PC's CMOS.
  *
  * Must not set the host's clock: the guest's time is the host's plus an offset.
  */

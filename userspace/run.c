@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * run.c - kvmlet run: puts the machine together, lets it run, says how it ended.
+ * Kvmlet run: puts the machine together, lets it run, says how it ended.
  *
  * Must not hold anything that a device or a loader could hold.
  */

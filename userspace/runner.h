@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * runner.h - what the runner's parts know of each other.
+ * What the runner's parts know of each other.
  *
  * Holds declarations only; it must not name anything private to the kernel module.
  */
 #ifndef RUNNER_H
 #define RUNNER_H
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -24,11 +25,20 @@ typedef __u32 u32;
 typedef __u64 u64;
 typedef __s64 s64;
 
+#define __packed	__attribute((packed))
+#define __noreturn	__attribute((noreturn))
+#define __printf(f, a)	__attribute((format(printf, f, a)))
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
+#define BIT(n)		(1u << (n))
 #define KIB		1024ull
 #define MIB		(1024ull * KIB)
 #define GIB		(1024ull * MIB)
-#define ALIGN_UP(x, a)	(((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
+
+/** align_up() - the next multiple of @a, a power of two, at or above @x */
+static inline u64 align_up(u64 x, u64 a)
+{
+	return (x + a - 1) & ~(a - 1);
+}
 
 #define RUNNER_VERSION	"0.1"
 #define MAX_INITRDS	8
@@ -132,19 +142,19 @@ void options_usage(FILE *out);
  *
  * For the time before the guest runs; a vCPU thread calls vm_fatal() instead.
  */
-void die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void die(const char *fmt, ...) __noreturn __printf(1, 2);
 
 /**
  * die_errno() - die() with the text of errno after the message
  * @fmt: printf format, without the newline
  */
-void die_errno(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+void die_errno(const char *fmt, ...) __noreturn __printf(1, 2);
 
 /**
  * say() - one line on stderr, which the run goes on after
  * @fmt: printf format, without the newline
  */
-void say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void say(const char *fmt, ...) __printf(1, 2);
 
 struct vcpu;
 struct vm;
@@ -522,7 +532,7 @@ void vm_stop(struct vm *vm, enum stop_kind kind, int status);
  * @vm: the VM
  * @fmt: printf format, without the newline
  */
-void vm_fatal(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void vm_fatal(struct vm *vm, const char *fmt, ...) __printf(2, 3);
 
 /** vm_stopped() - true once vm_stop() has been called. @vm: the VM */
 static inline bool vm_stopped(struct vm *vm)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * serial.c - a 16550A UART at COM1, every register and interrupt of it.
+ * A 16550A UART at COM1, every register and interrupt of it.
  *
  * Must not touch file descriptors; bytes come from and go to the console's rings.
  */
@@ -121,7 +121,7 @@ static void push(struct serial *s, u8 byte, bool brk)
 {
 	if (s->count == capacity(s)) {
 		s->errors |= LSR_OE;
-		/* Without a FIFO the new byte takes the old one's place; a full FIFO keeps its own. */
+		/* Without a FIFO the new byte replaces the old one; a full FIFO keeps its own. */
 		if (s->fcr & FCR_ENABLE)
 			return;
 		s->count = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * stats.c - what a run cost: time-stamp ticks, exits by reason, ports, the kernel's own counters.
+ * What a run cost: time-stamp ticks, exits by reason, ports, the kernel's own counters.
  *
  * Must not cost anything while the guest runs without --stats.
  */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * terminal.c - raw mode, and leaving it on every way out.
+ * Raw mode, and leaving it on every way out.
  *
  * Must not read or write the terminal; console.c does.
  */
@@ -12,7 +12,7 @@
 #include "runner.h"
 
 static struct termios saved;
-static volatile sig_atomic_t raw;
+static atomic_int raw;		/* also looked at by signal handlers */
 
 bool terminal_is_raw(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vcpu.c - virtual CPUs: their state at power-on, their threads, the loop around KVM_RUN.
+ * Virtual CPUs: their state at power-on, their threads, the loop around KVM_RUN.
  *
  * Must not decide what an exit means; exit.c does.
  */
@@ -155,8 +155,8 @@ static void set_boot_regs(struct vcpu *v, const struct boot_state *boot)
 }
 
 /*
- * What firmware leaves in MSRs: fast strings on, and all memory write-back, without which Linux does
- * not trust PAT. One at a time, so that a device may lack either.
+ * What firmware leaves in MSRs: fast strings on, and all memory write-back, without which Linux
+ * does not trust PAT. One at a time, so that a device may lack either.
  */
 static void set_boot_msrs(struct vcpu *v)
 {
@@ -280,7 +280,7 @@ void vcpu_stop_all(struct vm *vm)
 
 		if (!v->started)
 			continue;
-		/* Covers the moment between the look at vm->stop and KVM_RUN; the signal, the rest. */
+		/* For the moment between the look at vm->stop and KVM_RUN; the signal, the rest. */
 		__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 		pthread_kill(v->thread, KICK_SIGNAL);
 		pthread_join(v->thread, NULL);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * vm.c - the VM: device, memory, interrupt controllers, and the decision to end.
+ * The VM: device, memory, interrupt controllers, and the decision to end.
  *
  * Must not know what a guest is loaded from.
  */
@@ -67,7 +67,7 @@ static u8 *map_ram(u64 size)
 
 	if (p == MAP_FAILED)
 		die_errno("cannot map %llu MiB of guest memory", size / MIB);
-	p = (u8 *)ALIGN_UP((uintptr_t)p, HUGE_PAGE);
+	p = (u8 *)(uintptr_t)align_up((uintptr_t)p, HUGE_PAGE);
 	madvise(p, size, MADV_HUGEPAGE);
 	/* A core dump of the runner is about the runner. */
 	madvise(p, size, MADV_DONTDUMP);

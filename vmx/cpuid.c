@@ -142,7 +142,10 @@ static int build_d_component(struct cpuid_array *a, u32 function, u32 i)
 
 	if (!e)
 		return -E2BIG;
-	/* Bit 0 of ECX tells XSS components from XCR0 ones; bit 2, that XFD can disable it, is not offered. */
+	/*
+	 * Bit 0 of ECX tells XSS components from XCR0 ones; bit 2, that XFD can disable it, is not
+	 * offered.
+	 */
 	e->ecx &= BIT(0) | BIT(1);
 	e->edx = 0;
 	return 0;
@@ -336,7 +339,10 @@ int cpuid_supported(struct kvm_cpuid_entry2 *entries, u32 *nr)
 	return r;
 }
 
-/* Instructions that the module would emulate on a CPU without them: none, since #UD is left to the guest. */
+/*
+ * Instructions that the module would emulate on a CPU without them: none, since #UD is left to the
+ * guest.
+ */
 int cpuid_emulated(struct kvm_cpuid_entry2 *entries, u32 *nr)
 {
 	struct cpuid_array a = { entries, 0, *nr };
@@ -354,8 +360,9 @@ int cpuid_emulated(struct kvm_cpuid_entry2 *entries, u32 *nr)
 /* ---- What the guest has ---- */
 
 /*
- * The first 32 leaves of the four classes (basic, hypervisor, extended, Centaur) find their first entry in a table, which
- * holds 1 + its place; the following entries of the same leaf are chained. Anything else is searched for.
+ * The first 32 leaves of the four classes (basic, hypervisor, extended, Centaur) find their first
+ * entry in a table, which holds 1 + its place; the following entries of the same leaf are chained.
+ * Anything else is searched for.
  */
 static inline unsigned int direct_slot(u32 function)
 {
@@ -405,13 +412,15 @@ static struct kvm_cpuid_entry2 *search_entry(struct vcpu *vcpu, u32 function, u3
 	return NULL;
 }
 
-static __always_inline struct kvm_cpuid_entry2 *find_entry(struct vcpu *vcpu, u32 function, u32 index)
+static __always_inline struct kvm_cpuid_entry2 *find_entry(struct vcpu *vcpu, u32 function,
+							   u32 index)
 {
 	unsigned int n;
 
 	if (unlikely(!is_direct(function)))
 		return search_entry(vcpu, function, index);
-	for (n = vcpu->cpuid_index.first[direct_slot(function)]; n; n = vcpu->cpuid_index.next[n - 1]) {
+	for (n = vcpu->cpuid_index.first[direct_slot(function)]; n;
+	     n = vcpu->cpuid_index.next[n - 1]) {
 		struct kvm_cpuid_entry2 *e = &vcpu->cpuid[n - 1];
 
 		if (likely(entry_matches(e, index)))
@@ -435,7 +444,10 @@ void cpuid_update_dynamic(struct vcpu *vcpu)
 	u64 apic_base = vcpu->lapic ? vlapic_get_base(vcpu) : vcpu->apic_base;
 	struct kvm_cpuid_entry2 *e;
 
-	/* OSXSAVE and PKE are never the guest's own to change, so that the cached CR4 tells them truly. */
+	/*
+	 * OSXSAVE and PKE are never the guest's own to change, so that the cached CR4 tells them
+	 * truly.
+	 */
 	e = find_entry(vcpu, 1, 0);
 	if (e) {
 		if (hw.xcr0)
@@ -470,7 +482,9 @@ static int check_entries(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entri
 			continue;
 		bits = (entries[i].eax >> 8) & 0xff;
 		if (bits && bits != 48 && bits != 57)
-			return vcpu_refuse(vcpu, -EINVAL, "CPUID 0x80000008: linear address bits are not 48 or 57", bits);
+			return vcpu_refuse(vcpu, -EINVAL,
+					   "CPUID 0x80000008: linear address bits are not 48 or 57",
+					   bits);
 		break;
 	}
 	return 0;
@@ -478,8 +492,8 @@ static int check_entries(struct vcpu *vcpu, const struct kvm_cpuid_entry2 *entri
 
 static bool same_entry(const struct kvm_cpuid_entry2 *a, const struct kvm_cpuid_entry2 *b)
 {
-	return a->function == b->function && a->index == b->index && a->flags == b->flags && a->eax == b->eax &&
-	       a->ebx == b->ebx && a->ecx == b->ecx && a->edx == b->edx;
+	return a->function == b->function && a->index == b->index && a->flags == b->flags &&
+	       a->eax == b->eax && a->ebx == b->ebx && a->ecx == b->ecx && a->edx == b->edx;
 }
 
 /* Give @vcpu a set of entries and bring their dynamic bits up to date. */
@@ -501,10 +515,12 @@ static int set_same(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nr)
 	/* The comparison is between two sets with the same dynamic bits. */
 	install_entries(vcpu, entries, nr);
 	if (nr != old_nr)
-		r = vcpu_refuse(vcpu, -EINVAL, "CPUID changed after KVM_RUN: number of entries", nr);
+		r = vcpu_refuse(vcpu, -EINVAL, "CPUID changed after KVM_RUN: number of entries",
+				nr);
 	for (i = 0; !r && i < nr; i++) {
 		if (!same_entry(&old[i], &entries[i]))
-			r = vcpu_refuse(vcpu, -EINVAL, "CPUID changed after KVM_RUN: leaf", entries[i].function);
+			r = vcpu_refuse(vcpu, -EINVAL, "CPUID changed after KVM_RUN: leaf",
+					entries[i].function);
 	}
 	install_entries(vcpu, old, old_nr);
 	if (!r)
@@ -548,8 +564,8 @@ static bool is_amd(const struct kvm_cpuid_entry2 *e)
 }
 
 /*
- * "CPUID - CPU Identification": a leaf above the highest one of its class answers as the highest basic leaf. An AMD CPU
- * answers zero. Each 0x100 hypervisor leaves are a class of their own.
+ * "CPUID - CPU Identification": a leaf above the highest one of its class answers as the highest
+ * basic leaf. An AMD CPU answers zero. Each 0x100 hypervisor leaves are a class of their own.
  */
 static struct kvm_cpuid_entry2 *find_out_of_range(struct vcpu *vcpu, u32 *function, u32 index)
 {
@@ -585,7 +601,10 @@ static noinline void lookup_missing(struct vcpu *vcpu, u32 *eax, u32 *ebx, u32 *
 	*ebx = 0;
 	*ecx = 0;
 	*edx = 0;
-	/* "Extended Topology Enumeration Leaf": an invalid subleaf still gives its own number and the x2APIC id. */
+	/*
+	 * "Extended Topology Enumeration Leaf": an invalid subleaf still gives its own number and
+	 * the x2APIC id.
+	 */
 	if (function == 0xb || function == 0x1f) {
 		e = find_entry(vcpu, function, 1);
 		if (e) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Which CPUID bits the module can offer, which of them its own code asks about, and how big XSAVE areas are.
+ * Which CPUID bits the module can offer, which of them its own code asks about, and how big XSAVE
+ * areas are.
  * This file must not know where a guest's CPUID entries are kept; cpuid.c does.
  */
 #include <asm/cpufeature.h>
@@ -13,9 +14,10 @@
 #define F(name)		BIT(X86_FEATURE_##name & 31)
 
 /*
- * A bit stands in @mask when the feature is either executed by the CPU alone or completely looked after here. @forced bits
- * are offered whatever the CPU has, since the module provides them. @word is the host kernel's own view of the same
- * register, which knows of clearcpuid= and of mitigations; -1 where the kernel keeps none.
+ * A bit stands in @mask when the feature is either executed by the CPU alone or completely looked
+ * after here. @forced bits are offered whatever the CPU has, since the module provides them. @word
+ * is the host kernel's own view of the same register, which knows of clearcpuid= and of
+ * mitigations; -1 where the kernel keeps none.
  */
 static const struct cpuid_mask {
 	u32 function;
@@ -27,46 +29,57 @@ static const struct cpuid_mask {
 } masks[NR_CPUID_CAPS] = {
 	[CAP_1_ECX] = {
 		1, 0, CPUID_REG_ECX, CPUID_1_ECX,
-		F(XMM3) | F(PCLMULQDQ) | F(SSSE3) | F(FMA) | F(CX16) | F(PCID) | F(XMM4_1) | F(XMM4_2) | F(MOVBE) |
-		F(POPCNT) | F(AES) | F(XSAVE) | F(AVX) | F(F16C) | F(RDRAND),
+		F(XMM3) | F(PCLMULQDQ) | F(SSSE3) | F(FMA) | F(CX16) | F(PCID) | F(XMM4_1) |
+		F(XMM4_2) | F(MOVBE) | F(POPCNT) | F(AES) | F(XSAVE) | F(AVX) | F(F16C) |
+		F(RDRAND),
 		F(X2APIC) | F(TSC_DEADLINE_TIMER) | F(HYPERVISOR),
 	},
 	[CAP_1_EDX] = {
 		1, 0, CPUID_REG_EDX, CPUID_1_EDX,
-		F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(MCE) | F(CX8) | F(APIC) | F(SEP) |
-		F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT) | F(PSE36) | F(CLFLUSH) | F(MMX) | F(FXSR) | F(XMM) |
-		F(XMM2) | F(SELFSNOOP),
+		F(FPU) | F(VME) | F(DE) | F(PSE) | F(TSC) | F(MSR) | F(PAE) | F(MCE) | F(CX8) |
+		F(APIC) | F(SEP) | F(MTRR) | F(PGE) | F(MCA) | F(CMOV) | F(PAT) | F(PSE36) |
+		F(CLFLUSH) | F(MMX) | F(FXSR) | F(XMM) | F(XMM2) | F(SELFSNOOP),
 	},
 	[CAP_7_0_EBX] = {
 		7, 0, CPUID_REG_EBX, CPUID_7_0_EBX,
-		F(FSGSBASE) | F(BMI1) | F(HLE) | F(AVX2) | F(FDP_EXCPTN_ONLY) | F(SMEP) | F(BMI2) | F(ERMS) |
-		F(INVPCID) | F(RTM) | F(ZERO_FCS_FDS) | F(AVX512F) | F(AVX512DQ) | F(RDSEED) | F(ADX) | F(SMAP) |
-		F(AVX512IFMA) | F(CLFLUSHOPT) | F(CLWB) | F(AVX512PF) | F(AVX512ER) | F(AVX512CD) | F(SHA_NI) |
-		F(AVX512BW) | F(AVX512VL),
+		F(FSGSBASE) | F(BMI1) | F(HLE) | F(AVX2) | F(FDP_EXCPTN_ONLY) | F(SMEP) | F(BMI2) |
+		F(ERMS) | F(INVPCID) | F(RTM) | F(ZERO_FCS_FDS) | F(AVX512F) | F(AVX512DQ) |
+		F(RDSEED) | F(ADX) | F(SMAP) | F(AVX512IFMA) | F(CLFLUSHOPT) | F(CLWB) |
+		F(AVX512PF) | F(AVX512ER) | F(AVX512CD) | F(SHA_NI) | F(AVX512BW) | F(AVX512VL),
 		F(TSC_ADJUST),
 	},
 	[CAP_7_0_ECX] = {
 		7, 0, CPUID_REG_ECX, CPUID_7_ECX,
-		F(AVX512VBMI) | F(PKU) | F(RDPID) | F(AVX512_VPOPCNTDQ) | F(UMIP) | F(AVX512_VBMI2) | F(GFNI) | F(VAES) |
-		F(VPCLMULQDQ) | F(AVX512_VNNI) | F(AVX512_BITALG) | F(CLDEMOTE) | F(MOVDIRI) | F(MOVDIR64B),
+		F(AVX512VBMI) | F(PKU) | F(RDPID) | F(AVX512_VPOPCNTDQ) | F(UMIP) |
+		F(AVX512_VBMI2) | F(GFNI) | F(VAES) | F(VPCLMULQDQ) | F(AVX512_VNNI) |
+		F(AVX512_BITALG) | F(CLDEMOTE) | F(MOVDIRI) | F(MOVDIR64B),
 	},
 	[CAP_7_0_EDX] = {
 		7, 0, CPUID_REG_EDX, CPUID_7_EDX,
-		F(AVX512_4VNNIW) | F(AVX512_4FMAPS) | F(FSRM) | F(AVX512_VP2INTERSECT) | F(MD_CLEAR) | F(SERIALIZE) |
-		F(TSXLDTRK) | F(AVX512_FP16) | F(SPEC_CTRL) | F(INTEL_STIBP) | F(FLUSH_L1D) | F(SPEC_CTRL_SSBD),
+		F(AVX512_4VNNIW) | F(AVX512_4FMAPS) | F(FSRM) | F(AVX512_VP2INTERSECT) |
+		F(MD_CLEAR) | F(SERIALIZE) | F(TSXLDTRK) | F(AVX512_FP16) | F(SPEC_CTRL) |
+		F(INTEL_STIBP) | F(FLUSH_L1D) | F(SPEC_CTRL_SSBD),
 		F(ARCH_CAPABILITIES),
 	},
-	/* AVX-VNNI, AVX512-BF16, CMPccXADD, FZRM, FSRS, FSRC, AVX-IFMA; not every host header names them. */
-	[CAP_7_1_EAX] = { 7, 1, CPUID_REG_EAX, -1, BIT(4) | BIT(5) | BIT(7) | BIT(10) | BIT(11) | BIT(12) | BIT(23) },
+	/*
+	 * AVX-VNNI, AVX512-BF16, CMPccXADD, FZRM, FSRS, FSRC, AVX-IFMA; not every host header names
+	 * them.
+	 */
+	[CAP_7_1_EAX] = {
+		7, 1, CPUID_REG_EAX, -1,
+		BIT(4) | BIT(5) | BIT(7) | BIT(10) | BIT(11) | BIT(12) | BIT(23),
+	},
 	/* AVX-VNNI-INT8, AVX-NE-CONVERT, PREFETCHIT0/1 */
 	[CAP_7_1_EDX] = { 7, 1, CPUID_REG_EDX, -1, BIT(4) | BIT(5) | BIT(14) },
 	/* PSFD, IPRED_CTRL, RRSBA_CTRL, DDPD_U, BHI_CTRL: bits of IA32_SPEC_CTRL; MCDT_NO */
 	[CAP_7_2_EDX] = { 7, 2, CPUID_REG_EDX, -1, GENMASK(5, 0) },
 	[CAP_D_1_EAX] = {
-		0xd, 1, CPUID_REG_EAX, CPUID_D_1_EAX, F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1) | F(XSAVES),
+		0xd, 1, CPUID_REG_EAX, CPUID_D_1_EAX,
+		F(XSAVEOPT) | F(XSAVEC) | F(XGETBV1) | F(XSAVES),
 	},
 	[CAP_8000_0001_ECX] = {
-		0x80000001, 0, CPUID_REG_ECX, CPUID_8000_0001_ECX, F(LAHF_LM) | F(CR8_LEGACY) | F(ABM) | F(3DNOWPREFETCH),
+		0x80000001, 0, CPUID_REG_ECX, CPUID_8000_0001_ECX,
+		F(LAHF_LM) | F(CR8_LEGACY) | F(ABM) | F(3DNOWPREFETCH),
 	},
 	/* AMD's copy of leaf 1 is left out: an Intel CPU does not show it. */
 	[CAP_8000_0001_EDX] = {
@@ -83,8 +96,9 @@ static struct {
 	u32 size, offset, flags;
 } xstate[64];
 
-#define XSTATE_LEGACY_SIZE	576	/* 512 bytes of FXSAVE and the 64-byte header, "Form of Execution of XSAVE" */
-#define XSTATE_ALIGNED		BIT(1)
+#define XSTATE_LEGACY_SIZE \
+	576 /* 512 bytes of FXSAVE and the 64-byte header, "Form of Execution of XSAVE" */
+#define XSTATE_ALIGNED BIT(1)
 
 u32 cpuid_cap(enum cpuid_cap cap)
 {
@@ -118,7 +132,8 @@ static void read_xstate(void)
 		return;
 	for (i = 2; i < ARRAY_SIZE(xstate); i++) {
 		if ((hw.xcr0 | hw.xss) & BIT_ULL(i))
-			cpuid_count(0xd, i, &xstate[i].size, &xstate[i].offset, &xstate[i].flags, &edx);
+			cpuid_count(0xd, i, &xstate[i].size, &xstate[i].offset, &xstate[i].flags,
+				    &edx);
 	}
 }
 
@@ -136,10 +151,13 @@ static u32 host_word(const struct cpuid_mask *m)
 
 #define AVX_BITS_1_ECX		(F(AVX) | F(FMA) | F(F16C))
 #define AVX_BITS_7_ECX		(F(VAES) | F(VPCLMULQDQ))
-#define AVX512_BITS_7_EBX	(F(AVX512F) | F(AVX512DQ) | F(AVX512IFMA) | F(AVX512PF) | F(AVX512ER) | F(AVX512CD) | \
-				 F(AVX512BW) | F(AVX512VL))
-#define AVX512_BITS_7_ECX	(F(AVX512VBMI) | F(AVX512_VPOPCNTDQ) | F(AVX512_VBMI2) | F(AVX512_VNNI) | F(AVX512_BITALG))
-#define AVX512_BITS_7_EDX	(F(AVX512_4VNNIW) | F(AVX512_4FMAPS) | F(AVX512_VP2INTERSECT) | F(AVX512_FP16))
+#define AVX512_BITS_7_EBX \
+	(F(AVX512F) | F(AVX512DQ) | F(AVX512IFMA) | F(AVX512PF) | F(AVX512ER) | F(AVX512CD) | \
+	 F(AVX512BW) | F(AVX512VL))
+#define AVX512_BITS_7_ECX \
+	(F(AVX512VBMI) | F(AVX512_VPOPCNTDQ) | F(AVX512_VBMI2) | F(AVX512_VNNI) | F(AVX512_BITALG))
+#define AVX512_BITS_7_EDX \
+	(F(AVX512_4VNNIW) | F(AVX512_4FMAPS) | F(AVX512_VP2INTERSECT) | F(AVX512_FP16))
 
 /* Without the register state a guest cannot use the instructions. */
 static void limit_by_xstate(void)
@@ -165,7 +183,10 @@ static void limit_by_xstate(void)
 		caps[CAP_D_1_EAX] &= ~F(XSAVES);
 }
 
-/* Instructions that VMX makes #UD without a control, "Secondary Processor-Based VM-Execution Controls". */
+/*
+ * Instructions that VMX makes #UD without a control, "Secondary Processor-Based VM-Execution
+ * Controls".
+ */
 static void limit_by_controls(void)
 {
 	if (!hw.invpcid)
@@ -174,10 +195,16 @@ static void limit_by_controls(void)
 		caps[CAP_7_0_ECX] &= ~F(RDPID);
 		caps[CAP_8000_0001_EDX] &= ~F(RDTSCP);
 	}
-	/* PKRU belongs to the guest only where the host keeps one as well, and shadow paging has no protection keys. */
+	/*
+	 * PKRU belongs to the guest only where the host keeps one as well, and shadow paging has no
+	 * protection keys.
+	 */
 	if (!hw.ept || !boot_cpu_has(X86_FEATURE_OSPKE))
 		caps[CAP_7_0_ECX] &= ~F(PKU);
-	/* The host's kernel hides LA57 when it was booted without; a guest's own walk does not depend on that. */
+	/*
+	 * The host's kernel hides LA57 when it was booted without; a guest's own walk does not
+	 * depend on that.
+	 */
 	if (hw.ept && (cpuid_ecx(7) & F(LA57)))
 		caps[CAP_7_0_ECX] |= F(LA57);
 }
@@ -234,24 +261,56 @@ struct feature_bit {
 #define BIT_EXT1_EDX(gf, name)	{ gf, 0, CPUID_REG_EDX, X86_FEATURE_##name & 31, 0x80000001 }
 #define BIT_EXT8_EBX(gf, name)	{ gf, 0, CPUID_REG_EBX, X86_FEATURE_##name & 31, 0x80000008 }
 
-/* Several rows for one feature: any of them will do. VMX, CET, PKS, XFD and the PMU are never a guest's. */
+/*
+ * Several rows for one feature: any of them will do. VMX, CET, PKS, XFD and the PMU are never a
+ * guest's.
+ */
 static const struct feature_bit feature_bits[] = {
-	BIT_1_ECX(GF_MWAIT, MWAIT), BIT_1_ECX(GF_CX16, CX16), BIT_1_ECX(GF_PCID, PCID), BIT_1_ECX(GF_X2APIC, X2APIC),
-	BIT_1_ECX(GF_MOVBE, MOVBE), BIT_1_ECX(GF_TSC_DEADLINE, TSC_DEADLINE_TIMER), BIT_1_ECX(GF_XSAVE, XSAVE),
-	BIT_1_EDX(GF_VME, VME), BIT_1_EDX(GF_DE, DE), BIT_1_EDX(GF_PSE, PSE), BIT_1_EDX(GF_TSC, TSC),
-	BIT_1_EDX(GF_PAE, PAE), BIT_1_EDX(GF_MCE, MCE), BIT_1_EDX(GF_MTRR, MTRR), BIT_1_EDX(GF_PGE, PGE),
-	BIT_1_EDX(GF_MCA, MCA), BIT_1_EDX(GF_PAT, PAT), BIT_1_EDX(GF_PSE36, PSE36),
-	BIT_7_EBX(GF_FSGSBASE, FSGSBASE), BIT_7_EBX(GF_TSC_ADJUST, TSC_ADJUST), BIT_7_EBX(GF_SMEP, SMEP),
-	BIT_7_EBX(GF_INVPCID, INVPCID), BIT_7_EBX(GF_RTM, RTM), BIT_7_EBX(GF_SMAP, SMAP),
-	BIT_7_ECX(GF_UMIP, UMIP), BIT_7_ECX(GF_PKU, PKU), BIT_7_ECX(GF_LA57, LA57), BIT_7_ECX(GF_RDPID, RDPID),
-	BIT_7_EDX(GF_SPEC_CTRL, SPEC_CTRL), BIT_EXT8_EBX(GF_SPEC_CTRL, AMD_IBRS),
-	BIT_7_EDX(GF_STIBP, INTEL_STIBP), BIT_EXT8_EBX(GF_STIBP, AMD_STIBP),
-	BIT_7_EDX(GF_SSBD, SPEC_CTRL_SSBD), BIT_EXT8_EBX(GF_SSBD, AMD_SSBD),
-	BIT_7_EDX(GF_PRED_CMD, SPEC_CTRL), BIT_EXT8_EBX(GF_PRED_CMD, AMD_IBPB),
-	BIT_7_EDX(GF_FLUSH_L1D, FLUSH_L1D), BIT_7_EDX(GF_ARCH_CAP, ARCH_CAPABILITIES),
+	BIT_1_ECX(GF_MWAIT, MWAIT),
+	BIT_1_ECX(GF_CX16, CX16),
+	BIT_1_ECX(GF_PCID, PCID),
+	BIT_1_ECX(GF_X2APIC, X2APIC),
+	BIT_1_ECX(GF_MOVBE, MOVBE),
+	BIT_1_ECX(GF_TSC_DEADLINE, TSC_DEADLINE_TIMER),
+	BIT_1_ECX(GF_XSAVE, XSAVE),
+	BIT_1_EDX(GF_VME, VME),
+	BIT_1_EDX(GF_DE, DE),
+	BIT_1_EDX(GF_PSE, PSE),
+	BIT_1_EDX(GF_TSC, TSC),
+	BIT_1_EDX(GF_PAE, PAE),
+	BIT_1_EDX(GF_MCE, MCE),
+	BIT_1_EDX(GF_MTRR, MTRR),
+	BIT_1_EDX(GF_PGE, PGE),
+	BIT_1_EDX(GF_MCA, MCA),
+	BIT_1_EDX(GF_PAT, PAT),
+	BIT_1_EDX(GF_PSE36, PSE36),
+	BIT_7_EBX(GF_FSGSBASE, FSGSBASE),
+	BIT_7_EBX(GF_TSC_ADJUST, TSC_ADJUST),
+	BIT_7_EBX(GF_SMEP, SMEP),
+	BIT_7_EBX(GF_INVPCID, INVPCID),
+	BIT_7_EBX(GF_RTM, RTM),
+	BIT_7_EBX(GF_SMAP, SMAP),
+	BIT_7_ECX(GF_UMIP, UMIP),
+	BIT_7_ECX(GF_PKU, PKU),
+	BIT_7_ECX(GF_LA57, LA57),
+	BIT_7_ECX(GF_RDPID, RDPID),
+	BIT_7_EDX(GF_SPEC_CTRL, SPEC_CTRL),
+	BIT_EXT8_EBX(GF_SPEC_CTRL, AMD_IBRS),
+	BIT_7_EDX(GF_STIBP, INTEL_STIBP),
+	BIT_EXT8_EBX(GF_STIBP, AMD_STIBP),
+	BIT_7_EDX(GF_SSBD, SPEC_CTRL_SSBD),
+	BIT_EXT8_EBX(GF_SSBD, AMD_SSBD),
+	BIT_7_EDX(GF_PRED_CMD, SPEC_CTRL),
+	BIT_EXT8_EBX(GF_PRED_CMD, AMD_IBPB),
+	BIT_7_EDX(GF_FLUSH_L1D, FLUSH_L1D),
+	BIT_7_EDX(GF_ARCH_CAP, ARCH_CAPABILITIES),
 	{ GF_XSAVES, 1, CPUID_REG_EAX, X86_FEATURE_XSAVES & 31, 0xd },
-	BIT_EXT1_EDX(GF_SYSCALL, SYSCALL), BIT_EXT1_EDX(GF_NX, NX), BIT_EXT1_EDX(GF_FXSR_OPT, FXSR_OPT),
-	BIT_EXT1_EDX(GF_RDTSCP, RDTSCP), BIT_EXT1_EDX(GF_LM, LM), BIT_EXT1_EDX(GF_GBPAGES, GBPAGES),
+	BIT_EXT1_EDX(GF_SYSCALL, SYSCALL),
+	BIT_EXT1_EDX(GF_NX, NX),
+	BIT_EXT1_EDX(GF_FXSR_OPT, FXSR_OPT),
+	BIT_EXT1_EDX(GF_RDTSCP, RDTSCP),
+	BIT_EXT1_EDX(GF_LM, LM),
+	BIT_EXT1_EDX(GF_GBPAGES, GBPAGES),
 };
 
 /* What the emulator may be asked to execute; it raises #UD for the rest. */
@@ -311,8 +370,9 @@ static const struct {
 
 u64 cpuid_cr4_reserved(struct vcpu *vcpu, bool by_guest)
 {
-	u64 allowed = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_MCE |
-		      X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
+	u64 allowed = X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE |
+		      X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR |
+		      X86_CR4_OSXMMEXCPT;
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(cr4_bits); i++) {
@@ -324,7 +384,10 @@ u64 cpuid_cr4_reserved(struct vcpu *vcpu, bool by_guest)
 	return ~allowed;
 }
 
-/* A hypervisor's leaves begin at any multiple of 0x100 in their range; the signature tells whose they are. */
+/*
+ * A hypervisor's leaves begin at any multiple of 0x100 in their range; the signature tells whose
+ * they are.
+ */
 static bool has_kvm_signature(struct vcpu *vcpu)
 {
 	u32 i;
@@ -332,8 +395,8 @@ static bool has_kvm_signature(struct vcpu *vcpu)
 	for (i = 0; i < vcpu->cpuid_nr; i++) {
 		const struct kvm_cpuid_entry2 *e = &vcpu->cpuid[i];
 
-		if ((e->function & 0xffff00ff) == 0x40000000 && e->ebx == 0x4b4d564b && e->ecx == 0x564b4d56 &&
-		    e->edx == 0x4d)
+		if ((e->function & 0xffff00ff) == 0x40000000 && e->ebx == 0x4b4d564b &&
+		    e->ecx == 0x564b4d56 && e->edx == 0x4d)
 			return true;
 	}
 	return false;
@@ -360,7 +423,10 @@ void cpuid_guest_features(struct vcpu *vcpu)
 		if (guest_word(vcpu, f->function, f->index, f->reg) & BIT(f->bit))
 			__set_bit(f->feature, vcpu->guest_features);
 	}
-	/* The CPU walks the guest's tables itself and does not ask the guest's CPUID about 1 GiB pages. */
+	/*
+	 * The CPU walks the guest's tables itself and does not ask the guest's CPUID about 1 GiB
+	 * pages.
+	 */
 	if (hw.ept && boot_cpu_has(X86_FEATURE_GBPAGES))
 		__set_bit(GF_GBPAGES, vcpu->guest_features);
 	if (has_kvm_signature(vcpu))

@@ -161,11 +161,14 @@ int handle_task_switch(struct vcpu *vcpu)
 	u32 error = 0;
 	int index = -1;
 
+	soft = type == INTR_TYPE_SOFT_INTR || type == INTR_TYPE_SOFT_EXC || type == INTR_TYPE_PRIV_SOFT;
 	if (event) {
 		/* The gate is how the event is delivered: nothing is left to inject. */
 		has_error = info->idt_info & INTR_ERROR_CODE;
 		error = info->idt_error;
-		index = info->idt_info & INTR_VECTOR;
+		/* INT n is the one that has to be allowed by the gate's DPL. */
+		if (type == INTR_TYPE_SOFT_INTR)
+			index = info->idt_info & INTR_VECTOR;
 		vcpu->exception.injected = false;
 		vcpu->interrupt.injected = false;
 		if (type == INTR_TYPE_NMI) {
@@ -173,10 +176,9 @@ int handle_task_switch(struct vcpu *vcpu)
 			vmx_set_nmi_masked(vcpu, true);
 		}
 	}
-	/* Instructions are left behind; faults and hardware events interrupt at RIP. */
-	soft = type == INTR_TYPE_SOFT_INTR || type == INTR_TYPE_SOFT_EXC || type == INTR_TYPE_PRIV_SOFT;
-	if (source != TASK_BY_GATE || !event || soft)
-		vcpu_skip_instruction(vcpu);
+	/* Instructions are left behind, faults and hardware events interrupt at RIP. The trap flag acts in the new task. */
+	if (!event || soft)
+		vcpu_set_rip(vcpu, vcpu->rip + info->insn_len);
 	return vcpu_task_switch(vcpu, FIELD_GET(TASK_QUAL_SELECTOR, info->qual), index, source, has_error,
 				error);
 }

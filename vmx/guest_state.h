@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files that keep a guest's architectural state (CPUID, MSRs, registers, time) offer to the rest of vmx/.
+ * What the files that keep a guest's architectural state (CPUID, MSRs, registers, time) offer to
+ * the rest of vmx/.
  * This header must not be included from outside vmx/; include/vcpu_hw.h is the face to the others.
  */
 #ifndef KVMLET_VMX_GUEST_STATE_H
@@ -15,8 +16,20 @@ enum cpuid_reg_id { CPUID_REG_EAX, CPUID_REG_EBX, CPUID_REG_ECX, CPUID_REG_EDX }
 
 /* Words of feature bits that the module offers or withholds; see cpuid_tables.c. */
 enum cpuid_cap {
-	CAP_1_ECX, CAP_1_EDX, CAP_7_0_EBX, CAP_7_0_ECX, CAP_7_0_EDX, CAP_7_1_EAX, CAP_7_1_EDX, CAP_7_2_EDX, CAP_D_1_EAX,
-	CAP_8000_0001_ECX, CAP_8000_0001_EDX, CAP_8000_0007_EDX, CAP_8000_0008_EBX, NR_CPUID_CAPS
+	CAP_1_ECX,
+	CAP_1_EDX,
+	CAP_7_0_EBX,
+	CAP_7_0_ECX,
+	CAP_7_0_EDX,
+	CAP_7_1_EAX,
+	CAP_7_1_EDX,
+	CAP_7_2_EDX,
+	CAP_D_1_EAX,
+	CAP_8000_0001_ECX,
+	CAP_8000_0001_EDX,
+	CAP_8000_0007_EDX,
+	CAP_8000_0008_EBX,
+	NR_CPUID_CAPS
 };
 
 /** cpuid_init() - work out what the module supports here; once, after hw has been filled. */
@@ -24,7 +37,8 @@ void cpuid_init(void);
 /** cpuid_vcpu_init() - what holds before the first KVM_SET_CPUID2; before vcpu_hw_reset(). */
 void cpuid_vcpu_init(struct vcpu *vcpu);
 /**
- * cpuid_update_dynamic() - follow CR4.OSXSAVE, CR4.PKE, IA32_APIC_BASE's enable bit, XCR0 and IA32_XSS
+ * cpuid_update_dynamic() - follow CR4.OSXSAVE, CR4.PKE, IA32_APIC_BASE's enable bit, XCR0 and
+ * IA32_XSS
  * @vcpu: own thread or vcpu->lock held; any context
  *
  * Callers: whoever changed one of these. Does nothing but memory stores.
@@ -34,9 +48,15 @@ void cpuid_update_dynamic(struct vcpu *vcpu);
 u32 cpuid_cap(enum cpuid_cap cap);
 /** cpuid_xstate_size() - bytes of an XSAVE area with the components of @mask. */
 u32 cpuid_xstate_size(u64 mask, bool compacted);
-/** cpuid_guest_features() - derive vcpu->guest_features, em.features and the masks that depend on them. */
+/**
+ * cpuid_guest_features() - derive vcpu->guest_features, em.features and the masks that depend on
+ * them.
+ */
 void cpuid_guest_features(struct vcpu *vcpu);
-/** cpuid_cr4_reserved() - CR4 bits a guest may not set, by what the module supports and, when @by_guest, by its CPUID. */
+/**
+ * cpuid_cr4_reserved() - CR4 bits a guest may not set, by what the module supports and, when
+ * @by_guest, by its CPUID.
+ */
 u64 cpuid_cr4_reserved(struct vcpu *vcpu, bool by_guest);
 
 /** cpuid_faulting() - CPUID above CPL 0 gets #GP: "CPUID Faulting", IA32_MISC_FEATURES_ENABLES. */
@@ -49,7 +69,8 @@ static inline bool cpuid_faulting(const struct vcpu *vcpu)
 
 struct msr_row;
 typedef int (*msr_get_fn)(struct vcpu *vcpu, const struct msr_row *row, struct msr_access *msr);
-typedef int (*msr_set_fn)(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr);
+typedef int (*msr_set_fn)(struct vcpu *vcpu, const struct msr_row *row,
+			  const struct msr_access *msr);
 
 #define MSR_ROW_LIST	BIT(0)	/* in KVM_GET_MSR_INDEX_LIST */
 #define MSR_ROW_FEATURE	BIT(1)	/* in KVM_GET_MSR_FEATURE_INDEX_LIST */
@@ -61,7 +82,8 @@ typedef int (*msr_set_fn)(struct vcpu *vcpu, const struct msr_row *row, const st
  * @get, @set: 0, or 1 to refuse; NULL refuses always
  * @offset: of a u64 in struct vcpu, for the handlers that keep a plain value
  * @value: constant to read, or the reserved bits of a write: each handler says
- * @need: enum guest_feature + 1 that the guest's CPUID has to show, 0 for none; user space needs none
+ * @need: enum guest_feature + 1 that the guest's CPUID has to show, 0 for none; user space needs
+ *	none
  * @flags: MSR_ROW_*
  */
 struct msr_row {
@@ -85,7 +107,10 @@ void msr_vcpu_reset(struct vcpu *vcpu, bool init_event);
 /** msr_row_available() - does the index belong into the lists on this machine. */
 bool msr_row_available(u32 index);
 u64 msr_arch_capabilities(void);
-/** vcpu_set_apic_base() - IA32_APIC_BASE, of the in-kernel APIC or kept for user space's: 0, or 1 for #GP. */
+/**
+ * vcpu_set_apic_base() - IA32_APIC_BASE, of the in-kernel APIC or kept for user space's: 0, or 1
+ * for #GP.
+ */
 int vcpu_set_apic_base(struct vcpu *vcpu, u64 value, bool host);
 /** vcpu_set_efer() - WRMSR of IA32_EFER: 0, or 1 for #GP. */
 int vcpu_set_efer(struct vcpu *vcpu, u64 efer, bool host);
@@ -94,12 +119,16 @@ bool efer_valid(struct vcpu *vcpu, u64 efer);
 
 /* ---- regs.c, segs.c ---- */
 
-/** regs_cache_crs() - CR0, CR3 and CR4 into struct vcpu, for a caller who will need them all. Window open. */
+/**
+ * regs_cache_crs() - CR0, CR3 and CR4 into struct vcpu, for a caller who will need them all. Window
+ * open.
+ */
 void regs_cache_crs(struct vcpu *vcpu);
-/** regs_set_pdptrs() - vcpu->pdptrs are new: into the VMCS when PAE paging is on. Takes the VMCS itself. */
+/**
+ * regs_set_pdptrs() - vcpu->pdptrs are new: into the VMCS when PAE paging is on. Takes the VMCS
+ * itself.
+ */
 void regs_set_pdptrs(struct vcpu *vcpu);
-/** regs_read_pdptrs() - vcpu->pdptrs as the CPU holds them, PAE paging being on. Takes the VMCS itself. */
-void regs_read_pdptrs(struct vcpu *vcpu);
 /* The checks alone, for KVM_SET_SREGS; and the changes alone, without a check. */
 bool regs_cr0_valid(struct vcpu *vcpu, unsigned long val);
 bool regs_cr4_valid(struct vcpu *vcpu, unsigned long val);
@@ -131,7 +160,10 @@ static inline bool regs_long_mode(const struct vcpu *vcpu)
 #define SEG_RIGHTS_UNUSABLE	BIT(16)
 
 u32 seg_rights(const struct kvm_segment *seg);
-/** segs_read() and segs_write() - in the emulator's form, which is the VMCS's own. Take the VMCS themselves. */
+/**
+ * segs_read() and segs_write() - in the emulator's form, which is the VMCS's own. Take the VMCS
+ * themselves.
+ */
 void segs_read(struct vcpu *vcpu, struct em_segment *s, enum vcpu_seg which);
 void segs_write(struct vcpu *vcpu, const struct em_segment *s, enum vcpu_seg which);
 /** segs_read_rights() - access rights alone. Window open. */
@@ -139,9 +171,42 @@ u32 segs_read_rights(enum vcpu_seg which);
 
 /* ---- tsc.c ---- */
 
-/** tsc_vcpu_init() - default frequency, and an offset that starts the guest's TSC at 0 or in step with its siblings. */
+/**
+ * tsc_vcpu_init() - default frequency, and an offset that starts the guest's TSC at 0 or in step
+ * with its siblings.
+ */
 void tsc_vcpu_init(struct vcpu *vcpu);
 /** tsc_adjust_write() - WRMSR of IA32_TSC_ADJUST. */
 void tsc_adjust_write(struct vcpu *vcpu, u64 value, bool host);
+
+/* ---- emulate_vcpu.c and its helpers emulate_mem.c, emulate_state.c, pio.c ---- */
+
+extern const struct em_ops emulate_ops;
+/** emulate_read_mode() - em.mode and em.cpl from the vCPU's state; caches CR0, CR3 and CR4. */
+void emulate_read_mode(struct vcpu *vcpu);
+/**
+ * emulate_resume() - user space has done its part of an instruction: run it again from its
+ * beginning. RUN_*.
+ */
+int emulate_resume(struct vcpu *vcpu);
+/** emulate_exit_mmio() and emulate_exit_pio() - tell user space of what is queued. RUN_TO_USER. */
+int emulate_exit_mmio(struct vcpu *vcpu);
+int emulate_exit_pio(struct vcpu *vcpu);
+/** emulate_must_wait() - no further MMIO before user space has been told of what is queued. */
+bool emulate_must_wait(const struct vcpu *vcpu);
+void emulate_log_clear(struct vcpu *vcpu);
+void emulate_log_rewind(struct vcpu *vcpu);
+
+enum em_cb emulate_fetch(struct em_ctx *ctx, u64 la, void *buf, unsigned int n);
+enum em_cb emulate_read(struct em_ctx *ctx, u64 la, void *buf, unsigned int n, unsigned int acc);
+enum em_cb emulate_write(struct em_ctx *ctx, u64 la, const void *buf, unsigned int n,
+			 unsigned int acc);
+enum em_cb emulate_probe_write(struct em_ctx *ctx, u64 la, unsigned int n, unsigned int acc);
+enum em_cb emulate_cmpxchg(struct em_ctx *ctx, u64 la, void *old, const void *new, unsigned int n);
+void emulate_iter_done(struct em_ctx *ctx);
+enum em_cb emulate_port_in(struct em_ctx *ctx, u16 port, unsigned int size, void *buf,
+			   unsigned int count);
+enum em_cb emulate_port_out(struct em_ctx *ctx, u16 port, unsigned int size, const void *buf,
+			    unsigned int count);
 
 #endif

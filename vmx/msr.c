@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * RDMSR and WRMSR for the guest, KVM_GET_MSRS and KVM_SET_MSRS for user space: dispatch, hot MSRs, lists, power-up values.
+ * RDMSR and WRMSR for the guest, KVM_GET_MSRS and KVM_SET_MSRS for user space: dispatch, hot MSRs,
+ * lists, power-up values.
  * This file must not know where the value of an ordinary MSR lives; msr_tables.c does.
  */
 #include <asm/cpufeature.h>
+#include <asm/fpu/types.h>
 #include <asm/msr-index.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
@@ -38,7 +40,10 @@ static u64 get_apic_base(struct vcpu *vcpu)
 	return vcpu->lapic ? vlapic_get_base(vcpu) : vcpu->apic_base;
 }
 
-/* "Extended XAPIC (x2APIC)", state transitions: not from disabled to x2APIC, and not from x2APIC to xAPIC. */
+/*
+ * "Extended XAPIC (x2APIC)", state transitions: not from disabled to x2APIC, and not from x2APIC to
+ * xAPIC.
+ */
 static bool apic_transition_valid(u64 old, u64 new)
 {
 	old &= X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE;
@@ -57,7 +62,8 @@ static int set_apic_base_user(struct vcpu *vcpu, u64 value, bool host)
 
 	if (!guest_has(vcpu, GF_X2APIC))
 		reserved |= X2APIC_ENABLE;
-	if (value & reserved || (value & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) == X2APIC_ENABLE)
+	if (value & reserved ||
+	    (value & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE)) == X2APIC_ENABLE)
 		return 1;
 	if (!host && !apic_transition_valid(vcpu->apic_base, value))
 		return 1;
@@ -69,7 +75,8 @@ int vcpu_set_apic_base(struct vcpu *vcpu, u64 value, bool host)
 {
 	u64 old = get_apic_base(vcpu);
 
-	if (vcpu->lapic ? vlapic_set_base(vcpu, value, host) : set_apic_base_user(vcpu, value, host))
+	if (vcpu->lapic ? vlapic_set_base(vcpu, value, host)
+			: set_apic_base_user(vcpu, value, host))
 		return 1;
 	if ((old ^ value) & MSR_IA32_APICBASE_ENABLE)
 		cpuid_update_dynamic(vcpu);
@@ -150,7 +157,10 @@ bool efer_valid(struct vcpu *vcpu, u64 efer)
 	return !(efer & EFER_NX) || guest_has(vcpu, GF_NX);
 }
 
-/* "Initializing IA-32e Mode": LME does not change with paging on; LMA follows LME and CR0.PG and is not written. */
+/*
+ * "Initializing IA-32e Mode": LME does not change with paging on; LMA follows LME and CR0.PG and is
+ * not written.
+ */
 int vcpu_set_efer(struct vcpu *vcpu, u64 efer, bool host)
 {
 	u64 known = EFER_SCE | EFER_LME | EFER_LMA | (boot_cpu_has(X86_FEATURE_NX) ? EFER_NX : 0);
@@ -173,7 +183,9 @@ int vcpu_set_efer(struct vcpu *vcpu, u64 efer, bool host)
 
 /* ---- Lists and system scope ---- */
 
-/* The tables have one index a row where they are listed. TSC_DEADLINE is dispatched ahead of them. */
+/*
+ * The tables have one index a row where they are listed. TSC_DEADLINE is dispatched ahead of them.
+ */
 static int list_rows(u8 flag, u32 extra, u32 *indices, u32 *nr)
 {
 	u32 room = *nr, n = 0;
@@ -215,11 +227,12 @@ static u64 host_msr(u32 index)
 }
 
 /* Bits whose meaning does not depend on an MSR that guests are not given. */
-#define ARCH_CAP_PASSED	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA | ARCH_CAP_SKIP_VMENTRY_L1DFLUSH |	\
-			 ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO |	\
-			 ARCH_CAP_SBDR_SSDP_NO | ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR |	\
-			 ARCH_CAP_RRSBA | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO |		\
-			 ARCH_CAP_RFDS_CLEAR | ARCH_CAP_BHI_NO | ARCH_CAP_ITS_NO)
+#define ARCH_CAP_PASSED \
+	(ARCH_CAP_RDCL_NO | ARCH_CAP_IBRS_ALL | ARCH_CAP_RSBA | ARCH_CAP_SKIP_VMENTRY_L1DFLUSH | \
+	 ARCH_CAP_SSB_NO | ARCH_CAP_MDS_NO | ARCH_CAP_PSCHANGE_MC_NO | ARCH_CAP_TAA_NO | \
+	 ARCH_CAP_SBDR_SSDP_NO | ARCH_CAP_FBSDP_NO | ARCH_CAP_PSDP_NO | ARCH_CAP_FB_CLEAR | \
+	 ARCH_CAP_RRSBA | ARCH_CAP_PBRSB_NO | ARCH_CAP_GDS_NO | ARCH_CAP_RFDS_NO | \
+	 ARCH_CAP_RFDS_CLEAR | ARCH_CAP_BHI_NO | ARCH_CAP_ITS_NO)
 
 /* The host kernel knows better than the CPU what the CPU is immune to. */
 static const struct {
@@ -291,11 +304,15 @@ void msr_vcpu_reset(struct vcpu *vcpu, bool init_event)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
-	/* "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT": INIT leaves MSRs alone. */
+	/*
+	 * "IA-32 and Intel 64 Processor States Following Power-up, Reset, or INIT": INIT leaves
+	 * MSRs alone.
+	 */
 	if (init_event)
 		return;
 	vcpu->misc_enable = MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL | MSR_IA32_MISC_ENABLE_BTS_UNAVAIL;
 	vcpu->msrs.misc_features = 0;
+	vcpu->xcr0 = XFEATURE_MASK_FP;
 	vcpu->xss = 0;
 	vcpu->pat = PAT_RESET;
 	vmcs_get(vmx);

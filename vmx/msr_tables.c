@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Every MSR a guest or its VMM may touch, as data, and the handlers of those that have rules of their own.
+ * Every MSR a guest or its VMM may touch, as data, and the handlers of those that have rules of
+ * their own.
  * This file must not hold the dispatch or the hot MSRs; msr.c does.
  */
 #include <linux/nospec.h>
@@ -52,7 +53,8 @@ static int set_kept(struct vcpu *vcpu, const struct msr_row *row, const struct m
 }
 
 /* The guest's writes have no effect and no fault. */
-static int set_kept_by_host(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_kept_by_host(struct vcpu *vcpu, const struct msr_row *row,
+			    const struct msr_access *msr)
 {
 	if (msr->host)
 		*kept_value(vcpu, row) = msr->data;
@@ -67,19 +69,21 @@ static int set_zero(struct vcpu *vcpu, const struct msr_row *row, const struct m
 
 /* ---- Addresses ---- */
 
-/* WRMSR checks against the width the CPU implements, whatever CR4.LA57 says: "WRMSR - Write to Model Specific Register". */
-static bool canonical_for_msr(u64 address)
-{
-	unsigned int unused = cpuid_cap(CAP_7_0_ECX) & BIT(X86_FEATURE_LA57 & 31) ? 64 - 57 : 64 - 48;
-
-	return (u64)((s64)(address << unused) >> unused) == address;
-}
-
+/*
+ * WRMSR checks against the width the CPU implements, whatever CR4.LA57 says: "WRMSR - Write to
+ * Model Specific Register".
+ */
 static u64 make_canonical(u64 address)
 {
-	unsigned int unused = cpuid_cap(CAP_7_0_ECX) & BIT(X86_FEATURE_LA57 & 31) ? 64 - 57 : 64 - 48;
+	bool la57 = cpuid_cap(CAP_7_0_ECX) & BIT(X86_FEATURE_LA57 & 31);
+	unsigned int unused = la57 ? 64 - 57 : 64 - 48;
 
 	return (u64)((s64)(address << unused) >> unused);
+}
+
+static bool canonical_for_msr(u64 address)
+{
+	return make_canonical(address) == address;
 }
 
 /* row->value: VMCS field of natural width, or the 32-bit one of SYSENTER_CS. */
@@ -93,7 +97,8 @@ static int get_vmcs(struct vcpu *vcpu, const struct msr_row *row, struct msr_acc
 	return 0;
 }
 
-static int set_vmcs_address(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_vmcs_address(struct vcpu *vcpu, const struct msr_row *row,
+			    const struct msr_access *msr)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
@@ -134,7 +139,8 @@ static int set_switched(struct vcpu *vcpu, const struct msr_row *row, const stru
 	return vmx_switch_msr_set(vcpu, msr->index, msr->data);
 }
 
-static int set_switched_address(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_switched_address(struct vcpu *vcpu, const struct msr_row *row,
+				const struct msr_access *msr)
 {
 	if (!canonical_for_msr(msr->data))
 		return 1;
@@ -165,7 +171,8 @@ static int set_tsc_aux(struct vcpu *vcpu, const struct msr_row *row, const struc
 
 static bool spec_ctrl_allowed(struct vcpu *vcpu, bool host)
 {
-	return host || guest_has(vcpu, GF_SPEC_CTRL) || guest_has(vcpu, GF_STIBP) || guest_has(vcpu, GF_SSBD);
+	return host || guest_has(vcpu, GF_SPEC_CTRL) || guest_has(vcpu, GF_STIBP) ||
+	       guest_has(vcpu, GF_SSBD);
 }
 
 static const struct {
@@ -183,7 +190,9 @@ static const struct {
 	{ CAP_7_2_EDX, 4, BIT(10) },
 };
 
-/* "IA32_SPEC_CTRL": the bits this CPU enumerates; any other would fault when the value is loaded. */
+/*
+ * "IA32_SPEC_CTRL": the bits this CPU enumerates; any other would fault when the value is loaded.
+ */
 static u64 spec_ctrl_mask(void)
 {
 	u64 mask = 0;
@@ -252,7 +261,8 @@ static int set_tsc(struct vcpu *vcpu, const struct msr_row *row, const struct ms
 	return 0;
 }
 
-static int set_tsc_adjust(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_tsc_adjust(struct vcpu *vcpu, const struct msr_row *row,
+			  const struct msr_access *msr)
 {
 	if (guest_has(vcpu, GF_TSC_ADJUST))
 		tsc_adjust_write(vcpu, msr->data, msr->host);
@@ -303,12 +313,14 @@ static int set_xss(struct vcpu *vcpu, const struct msr_row *row, const struct ms
 }
 
 /* "No BTS" and "no PEBS" are read-only; performance monitoring available ignores writes. */
-static int set_misc_enable(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_misc_enable(struct vcpu *vcpu, const struct msr_row *row,
+			   const struct msr_access *msr)
 {
 	u64 data = msr->data, old = vcpu->misc_enable;
 
 	if (!msr->host) {
-		if ((old ^ data) & (MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL))
+		if ((old ^ data) &
+		    (MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL))
 			return 1;
 		data = (data & ~MSR_IA32_MISC_ENABLE_EMON) | (old & MSR_IA32_MISC_ENABLE_EMON);
 	}
@@ -317,20 +329,25 @@ static int set_misc_enable(struct vcpu *vcpu, const struct msr_row *row, const s
 }
 
 /*
- * Single-stepping on branches and last-branch records are not offered: the bits are accepted, since guests set them
- * unasked, and read as zero.
+ * Single-stepping on branches and last-branch records are not offered: the bits are accepted, since
+ * guests set them unasked, and read as zero.
  */
 static int set_debugctl(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
 {
 	return msr->data & ~(DEBUGCTLMSR_LBR | DEBUGCTLMSR_BTF) ? 1 : 0;
 }
 
-/* Locked by the guest's firmware for good; user space may unlock it. Bits 1 and 2 enable a VMX the guest has not got. */
-static int set_feature_control(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+/*
+ * Locked by the guest's firmware for good; user space may unlock it. Bits 1 and 2 enable a VMX the
+ * guest has not got.
+ */
+static int set_feature_control(struct vcpu *vcpu, const struct msr_row *row,
+			       const struct msr_access *msr)
 {
-	u64 valid = msr->host ? FEAT_CTL_LOCKED | FEAT_CTL_VMX_ENABLED_INSIDE_SMX | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX :
-		    FEAT_CTL_LOCKED;
+	u64 valid = FEAT_CTL_LOCKED;
 
+	if (msr->host)
+		valid |= FEAT_CTL_VMX_ENABLED_INSIDE_SMX | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
 	if (msr->data & ~valid)
 		return 1;
 	if (!msr->host && (vcpu->msrs.feature_control & FEAT_CTL_LOCKED))
@@ -340,7 +357,8 @@ static int set_feature_control(struct vcpu *vcpu, const struct msr_row *row, con
 }
 
 /* CPUID faulting cannot be taken away while it is in use. */
-static int set_platform_info(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_platform_info(struct vcpu *vcpu, const struct msr_row *row,
+			     const struct msr_access *msr)
 {
 	if (!(msr->data & MSR_PLATFORM_INFO_CPUID_FAULT) && cpuid_faulting(vcpu))
 		return 1;
@@ -348,7 +366,8 @@ static int set_platform_info(struct vcpu *vcpu, const struct msr_row *row, const
 	return 0;
 }
 
-static int set_misc_features(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_misc_features(struct vcpu *vcpu, const struct msr_row *row,
+			     const struct msr_access *msr)
 {
 	if (msr->data & ~1ull)
 		return 1;
@@ -378,7 +397,8 @@ static bool mtrr_type_valid(u8 type)
 
 static u64 *mtrr_variable(struct vcpu *vcpu, u32 index)
 {
-	return &vcpu->msrs.mtrr_variable[array_index_nospec(index - MTRRphysBase_MSR(0), 2 * MTRR_VARIABLE_RANGES)];
+	return &vcpu->msrs.mtrr_variable[array_index_nospec(index - MTRRphysBase_MSR(0),
+							    2 * MTRR_VARIABLE_RANGES)];
 }
 
 static int get_mtrr_variable(struct vcpu *vcpu, const struct msr_row *row, struct msr_access *msr)
@@ -387,7 +407,8 @@ static int get_mtrr_variable(struct vcpu *vcpu, const struct msr_row *row, struc
 	return 0;
 }
 
-static int set_mtrr_variable(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_mtrr_variable(struct vcpu *vcpu, const struct msr_row *row,
+			     const struct msr_access *msr)
 {
 	u64 reserved = vcpu->maxphyaddr < 64 ? ~0ull << vcpu->maxphyaddr : 0;
 
@@ -420,7 +441,8 @@ static int get_mtrr_fixed(struct vcpu *vcpu, const struct msr_row *row, struct m
 	return 0;
 }
 
-static int set_mtrr_fixed(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_mtrr_fixed(struct vcpu *vcpu, const struct msr_row *row,
+			  const struct msr_access *msr)
 {
 	unsigned int i;
 
@@ -432,7 +454,8 @@ static int set_mtrr_fixed(struct vcpu *vcpu, const struct msr_row *row, const st
 	return 0;
 }
 
-static int set_mtrr_def_type(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+static int set_mtrr_def_type(struct vcpu *vcpu, const struct msr_row *row,
+			     const struct msr_access *msr)
 {
 	if (msr->data & ~0xcffull || !mtrr_type_valid(msr->data))
 		return 1;
@@ -511,7 +534,10 @@ static int get_mci(struct vcpu *vcpu, const struct msr_row *row, struct msr_acce
 	return 0;
 }
 
-/* "IA32_MCi_CTL" takes all ones or zero; some kernels leave out bit 0 or bit 10. STATUS can only be cleared. */
+/*
+ * "IA32_MCi_CTL" takes all ones or zero; some kernels leave out bit 0 or bit 10. STATUS can only be
+ * cleared.
+ */
 static int set_mci(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
 {
 	u64 *reg = mci(vcpu, msr->index);
@@ -536,8 +562,9 @@ static int set_mci(struct vcpu *vcpu, const struct msr_row *row, const struct ms
 #define SWITCHED(index, set)	{ ONE(index), get_switched, set, 0, 0, 0, MSR_ROW_LIST }
 
 /*
- * What is constant here answers guests that look for old or optional hardware; the values say "nothing there", or a harmless
- * clock ratio where zero would be divided by. The PMU's MSRs read as zero only where guests touch them without CPUID's leave.
+ * What is constant here answers guests that look for old or optional hardware; the values say
+ * "nothing there", or a harmless clock ratio where zero would be divided by. The PMU's MSRs read as
+ * zero only where guests touch them without CPUID's leave.
  */
 const struct msr_row msr_rows[] = {
 	VALUE(MSR_IA32_P5_MC_ADDR, 0),
@@ -546,22 +573,26 @@ const struct msr_row msr_rows[] = {
 	VALUE(MSR_IA32_PLATFORM_ID, 0),
 	VALUE(MSR_IA32_EBL_CR_POWERON, 0),
 	VALUE(MSR_EBC_FREQUENCY_ID, 1 << 24),
-	{ ONE(MSR_IA32_FEAT_CTL), get_kept, set_feature_control, 0, KEPT(msrs.feature_control), 0, MSR_ROW_LIST },
-	{ ONE(MSR_IA32_TSC_ADJUST), get_kept, set_tsc_adjust, 0, KEPT(tsc_adjust), 0, MSR_ROW_LIST },
+	{ ONE(MSR_IA32_FEAT_CTL), get_kept, set_feature_control, 0, KEPT(msrs.feature_control), 0,
+	  MSR_ROW_LIST },
+	{ ONE(MSR_IA32_TSC_ADJUST), get_kept, set_tsc_adjust, 0, KEPT(tsc_adjust), 0,
+	  MSR_ROW_LIST },
 	{ ONE(MSR_IA32_SPEC_CTRL), get_spec_ctrl, set_spec_ctrl, 0, 0, 0, MSR_ROW_LIST },
 	{ ONE(MSR_IA32_PRED_CMD), NULL, set_pred_cmd, 0, 0, NEED(GF_PRED_CMD), 0 },
 	{ ONE(MSR_IA32_UCODE_WRITE), NULL, set_ignored },
-	{ ONE(MSR_IA32_UCODE_REV), get_kept, set_kept_by_host, 0, KEPT(msrs.ucode_rev), 0, MSR_ROW_LIST | MSR_ROW_FEATURE },
+	{ ONE(MSR_IA32_UCODE_REV), get_kept, set_kept_by_host, 0, KEPT(msrs.ucode_rev), 0,
+	  MSR_ROW_LIST | MSR_ROW_FEATURE },
 	ZERO_ONLY(MSR_P6_PERFCTR0, MSR_P6_PERFCTR1),
 	VALUE(MSR_FSB_FREQ, 3),
 	{ ONE(MSR_PLATFORM_INFO), get_kept, set_platform_info, 0, KEPT(msrs.platform_info), 0,
 	  MSR_ROW_LIST | MSR_ROW_HOST_W },
 	VALUE(MSR_MTRRcap, 0x500 | MTRR_VARIABLE_RANGES),
-	{ ONE(MSR_IA32_ARCH_CAPABILITIES), get_kept, set_arch_cap, 0, KEPT(msrs.arch_capabilities), NEED(GF_ARCH_CAP),
-	  MSR_ROW_LIST | MSR_ROW_FEATURE | MSR_ROW_HOST_W },
+	{ ONE(MSR_IA32_ARCH_CAPABILITIES), get_kept, set_arch_cap, 0, KEPT(msrs.arch_capabilities),
+	  NEED(GF_ARCH_CAP), MSR_ROW_LIST | MSR_ROW_FEATURE | MSR_ROW_HOST_W },
 	{ ONE(MSR_IA32_FLUSH_CMD), NULL, set_flush_cmd, 0, 0, NEED(GF_FLUSH_L1D), 0 },
 	IGNORED(MSR_IA32_BBL_CR_CTL3, 0xbe702111),
-	{ ONE(MSR_MISC_FEATURES_ENABLES), get_kept, set_misc_features, 0, KEPT(msrs.misc_features), 0, MSR_ROW_LIST },
+	{ ONE(MSR_MISC_FEATURES_ENABLES), get_kept, set_misc_features, 0, KEPT(msrs.misc_features),
+	  0, MSR_ROW_LIST },
 	VMCS_MSR(MSR_IA32_SYSENTER_CS, set_sysenter, VMCS_GUEST_SYSENTER_CS),
 	VMCS_MSR(MSR_IA32_SYSENTER_ESP, set_sysenter, VMCS_GUEST_SYSENTER_ESP),
 	VMCS_MSR(MSR_IA32_SYSENTER_EIP, set_sysenter, VMCS_GUEST_SYSENTER_EIP),
@@ -571,18 +602,21 @@ const struct msr_row msr_rows[] = {
 	ZERO_ONLY(MSR_P6_EVNTSEL0, MSR_P6_EVNTSEL1),
 	VALUE(MSR_IA32_PERF_STATUS, 1000 | 4ull << 40),
 	VALUE(MSR_IA32_PERF_CTL, 0),
-	{ ONE(MSR_IA32_MISC_ENABLE), get_kept, set_misc_enable, 0, KEPT(misc_enable), 0, MSR_ROW_LIST },
+	{ ONE(MSR_IA32_MISC_ENABLE), get_kept, set_misc_enable, 0, KEPT(misc_enable), 0,
+	  MSR_ROW_LIST },
 	{ ONE(MSR_IA32_DEBUGCTLMSR), get_value, set_debugctl, 0, 0, 0, MSR_ROW_LIST },
 	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, get_value, NULL, 0, 0, 0, 0 },
 	{ ONE(MSR_IA32_POWER_CTL), get_kept, set_kept, 0, KEPT(msrs.power_ctl), 0, MSR_ROW_LIST },
-	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(MTRR_VARIABLE_RANGES - 1), get_mtrr_variable, set_mtrr_variable },
+	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(MTRR_VARIABLE_RANGES - 1), get_mtrr_variable,
+	  set_mtrr_variable },
 	{ ONE(MSR_MTRRfix64K_00000), get_mtrr_fixed, set_mtrr_fixed },
 	{ MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, get_mtrr_fixed, set_mtrr_fixed },
 	{ MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_F8000, get_mtrr_fixed, set_mtrr_fixed },
 	{ ONE(MSR_IA32_CR_PAT), get_kept, set_pat, 0, KEPT(pat), 0, MSR_ROW_LIST },
 	{ MSR_IA32_MC0_CTL2, MSR_IA32_MC0_CTL2 + MCE_MAX_BANKS - 1, get_mci_ctl2, set_mci_ctl2 },
 	{ ONE(MSR_MTRRdefType), get_kept, set_mtrr_def_type, 0, KEPT(msrs.mtrr_def_type) },
-	{ ONE(MSR_IA32_PERF_CAPABILITIES), get_value, set_zero, 0, 0, 0, MSR_ROW_LIST | MSR_ROW_FEATURE | MSR_ROW_HOST },
+	{ ONE(MSR_IA32_PERF_CAPABILITIES), get_value, set_zero, 0, 0, 0,
+	  MSR_ROW_LIST | MSR_ROW_FEATURE | MSR_ROW_HOST },
 	{ MSR_IA32_MC0_CTL, MSR_IA32_MC0_CTL + 4 * MCE_MAX_BANKS - 1, get_mci, set_mci },
 	VALUE(MSR_RAPL_POWER_UNIT, 0),
 	VALUE(MSR_PKG_ENERGY_STATUS, 0),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Control, debug and extended control registers as the guest sees them, with the checks of a guest's own writes.
+ * Control, debug and extended control registers as the guest sees them, with the checks of a
+ * guest's own writes.
  * This file must not touch segments or MSRs; segs.c and msr.c do.
  */
 #include <linux/nospec.h>
@@ -13,11 +14,12 @@
 #include "guest_state.h"
 #include "irq.h"
 
-#define CR0_DEFINED	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP |	\
-			 X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+#define CR0_DEFINED \
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
+	 X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 /* Changes of these bits reload the PDPTEs: "PDPTE Registers". */
-#define CR0_LOADS_PDPTES	(X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
-#define CR4_LOADS_PDPTES	(X86_CR4_PGE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP)
+#define CR0_LOADS_PDPTES (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
+#define CR4_LOADS_PDPTES (X86_CR4_PGE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP)
 
 #define DR6_WRITABLE	0x0001e80ful
 #define DR6_ONES	0xfffe07f0ul
@@ -26,7 +28,9 @@
 #define DR7_WRITABLE	0xffff2bfful
 #define DR7_ONES	0x00000400ul
 
-/* ---- Reading: the hardware may hold newer values of what the guest changes without an exit ---- */
+/*
+ * ---- Reading: the hardware may hold newer values of what the guest changes without an exit ----
+ */
 
 /* Whether the guest's CR3 is in the VMCS as it is, rather than that of our own tables. */
 static bool cr3_in_hardware(const struct vcpu *vcpu)
@@ -42,10 +46,26 @@ static void fetch_cr0(struct vcpu *vcpu)
 	vcpu->stale &= ~BIT(CACHED_CR0);
 }
 
+/*
+ * With PAE paging a MOV to CR3 has loaded the PDPTEs as well, and the CPU goes by those, not by
+ * memory.
+ */
+static void fetch_pdptrs(struct vcpu *vcpu)
+{
+	unsigned int i;
+
+	if (!hw.ept || vcpu->efer & EFER_LMA || !(vcpu->cr4 & X86_CR4_PAE) ||
+	    !(vcpu->cr0 & X86_CR0_PG))
+		return;
+	for (i = 0; i < 4; i++)
+		vcpu->pdptrs[i] = vmcs_read64(VMCS_GUEST_PDPTE0 + 2 * i);
+}
+
 static void fetch_cr3(struct vcpu *vcpu)
 {
 	if (cr3_in_hardware(vcpu))
 		vcpu->cr3 = vmcs_readl(VMCS_GUEST_CR3);
+	fetch_pdptrs(vcpu);
 	vcpu->stale &= ~BIT(CACHED_CR3);
 }
 
@@ -122,19 +142,6 @@ void regs_set_pdptrs(struct vcpu *vcpu)
 	vmcs_put(vmx);
 }
 
-void regs_read_pdptrs(struct vcpu *vcpu)
-{
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	unsigned int i;
-
-	if (!hw.ept || !regs_pae_paging(vcpu))
-		return;
-	vmcs_get(vmx);
-	for (i = 0; i < 4; i++)
-		vcpu->pdptrs[i] = vmcs_read64(VMCS_GUEST_PDPTE0 + 2 * i);
-	vmcs_put(vmx);
-}
-
 /* 0, or 1 when a present PDPTE has a reserved bit. */
 static int load_pdptrs(struct vcpu *vcpu, unsigned long cr3)
 {
@@ -150,7 +157,10 @@ static void enter_long_mode(struct vcpu *vcpu)
 {
 	struct em_segment tr;
 
-	/* A CPU keeps its 32-bit TSS for now; VM entry insists on a 64-bit one, which has the same encoding. */
+	/*
+	 * A CPU keeps its 32-bit TSS for now; VM entry insists on a 64-bit one, which has the same
+	 * encoding.
+	 */
 	segs_read(vcpu, &tr, SEG_TR);
 	if ((tr.ar & SEG_RIGHTS_TYPE) != 11) {
 		tr.ar = (tr.ar & ~(u32)SEG_RIGHTS_TYPE) | 11;
@@ -174,14 +184,17 @@ static void follow_paging(struct vcpu *vcpu, unsigned long old_cr0, unsigned lon
 
 /* ---- CR0 ---- */
 
-/* What the hardware runs with: caching stays on, and VMX has bits of its own to be set ("Restrictions on VMX Operation"). */
+/*
+ * What the hardware runs with: caching stays on, and VMX has bits of its own to be set
+ * ("Restrictions on VMX Operation").
+ */
 static unsigned long hardware_cr0(unsigned long val)
 {
 	unsigned long ones = vmx_cr0_fixed0;
 
 	if (hw.unrestricted_guest)
 		ones &= ~(X86_CR0_PE | X86_CR0_PG);
-	return ((val & ~(X86_CR0_CD | X86_CR0_NW)) | ones) & vmx_cr0_fixed1;
+	return ((val & CR0_DEFINED & ~(X86_CR0_CD | X86_CR0_NW)) | ones) & vmx_cr0_fixed1;
 }
 
 void regs_put_cr0(struct vcpu *vcpu, unsigned long val)
@@ -230,8 +243,8 @@ int vcpu_set_cr0(struct vcpu *vcpu, unsigned long val)
 	}
 	if (!(val & X86_CR0_PG) && (cr4 & X86_CR4_PCIDE || vcpu_is_64bit_code(vcpu)))
 		return 1;
-	if (!(vcpu->efer & EFER_LME) && val & X86_CR0_PG && cr4 & X86_CR4_PAE && (val ^ old) & CR0_LOADS_PDPTES &&
-	    load_pdptrs(vcpu, vcpu_cr3(vcpu)))
+	if (!(vcpu->efer & EFER_LME) && val & X86_CR0_PG && cr4 & X86_CR4_PAE &&
+	    (val ^ old) & CR0_LOADS_PDPTES && load_pdptrs(vcpu, vcpu_cr3(vcpu)))
 		return 1;
 	regs_put_cr0(vcpu, val);
 	return 0;
@@ -283,7 +296,10 @@ int vcpu_set_cr3(struct vcpu *vcpu, unsigned long val)
 static unsigned long hardware_cr4(unsigned long val)
 {
 	val |= vmx_cr4_fixed0;
-	/* A machine check has to come out as an exit, not as a shutdown, even when the guest has not asked for #MC. */
+	/*
+	 * A machine check has to come out as an exit, not as a shutdown, even when the guest has
+	 * not asked for #MC.
+	 */
 	if (boot_cpu_has(X86_FEATURE_MCE))
 		val |= X86_CR4_MCE;
 	return val & vmx_cr4_fixed1;
@@ -301,7 +317,8 @@ void regs_put_cr4(struct vcpu *vcpu, unsigned long val)
 	vmcs_put(vmx);
 
 	/* "Operations that Invalidate TLBs and Paging-Structure Caches" */
-	if (changed & (X86_CR4_PGE | X86_CR4_PAE) || (changed & val & X86_CR4_SMEP) || (changed & old & X86_CR4_PCIDE))
+	if (changed & (X86_CR4_PGE | X86_CR4_PAE) || (changed & val & X86_CR4_SMEP) ||
+	    (changed & old & X86_CR4_PCIDE))
 		vcpu_request(vcpu, REQ_TLB_FLUSH);
 	if (changed & (X86_CR4_OSXSAVE | X86_CR4_PKE))
 		cpuid_update_dynamic(vcpu);
@@ -323,10 +340,11 @@ int vcpu_set_cr4(struct vcpu *vcpu, unsigned long val)
 			return 1;
 	}
 	/* PCIDs begin with PCID 0, and in IA-32e mode only. */
-	if (changed & val & X86_CR4_PCIDE && (!regs_long_mode(vcpu) || vcpu_cr3(vcpu) & X86_CR3_PCID_MASK))
+	if (changed & val & X86_CR4_PCIDE &&
+	    (!regs_long_mode(vcpu) || vcpu_cr3(vcpu) & X86_CR3_PCID_MASK))
 		return 1;
-	if (!regs_long_mode(vcpu) && vcpu_cr0(vcpu) & X86_CR0_PG && val & X86_CR4_PAE && changed & CR4_LOADS_PDPTES &&
-	    load_pdptrs(vcpu, vcpu_cr3(vcpu)))
+	if (!regs_long_mode(vcpu) && vcpu_cr0(vcpu) & X86_CR0_PG && val & X86_CR4_PAE &&
+	    changed & CR4_LOADS_PDPTES && load_pdptrs(vcpu, vcpu_cr3(vcpu)))
 		return 1;
 	regs_put_cr4(vcpu, val);
 	return 0;
@@ -387,7 +405,10 @@ void regs_put_dr7(struct vcpu *vcpu, unsigned long val)
 	vmcs_put(vmx);
 }
 
-/* DR4 and DR5 are other names of DR6 and DR7; whether they may be used (CR4.DE) is the caller's to know. */
+/*
+ * DR4 and DR5 are other names of DR6 and DR7; whether they may be used (CR4.DE) is the caller's to
+ * know.
+ */
 int vcpu_get_dr(struct vcpu *vcpu, int dr, unsigned long *val)
 {
 	if (dr < 4)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Segment and descriptor-table registers: between the VMCS, the emulator's form and KVM's structures.
+ * Segment and descriptor-table registers: between the VMCS, the emulator's form and KVM's
+ * structures.
  * This file must not check what a segment register may hold; the emulator and VM entry do.
  */
 #include "guest_state.h"
@@ -23,9 +24,11 @@ static const struct {
 };
 
 /* One order of segment registers everywhere, so that an index means the same to all. */
-static_assert((int)SEG_ES == (int)EM_SEG_ES && (int)SEG_GS == (int)EM_SEG_GS && (int)SEG_TR == (int)EM_SEG_TR &&
-	      (int)SEG_LDTR == (int)EM_SEG_LDTR && (int)NR_SEGS == (int)EM_SEG_COUNT);
-static_assert(SEG_RIGHTS_UNUSABLE == EM_AR_UNUSABLE && SEG_RIGHTS_L == EM_AR_L && SEG_RIGHTS_G == EM_AR_G);
+static_assert((int)SEG_ES == (int)EM_SEG_ES && (int)SEG_GS == (int)EM_SEG_GS &&
+	      (int)SEG_TR == (int)EM_SEG_TR && (int)SEG_LDTR == (int)EM_SEG_LDTR &&
+	      (int)NR_SEGS == (int)EM_SEG_COUNT);
+static_assert(SEG_RIGHTS_UNUSABLE == EM_AR_UNUSABLE && SEG_RIGHTS_L == EM_AR_L &&
+	      SEG_RIGHTS_G == EM_AR_G);
 
 u32 segs_read_rights(enum vcpu_seg which)
 {
@@ -45,15 +48,19 @@ void segs_read(struct vcpu *vcpu, struct em_segment *s, enum vcpu_seg which)
 }
 
 /*
- * The one place where a segment register reaches the hardware. A CPU without unrestricted guest runs real mode as
- * virtual-8086 mode, and has to be given other hidden parts than those the guest sees: that belongs here and in segs_read().
+ * The one place where a segment register reaches the hardware. A CPU without unrestricted guest
+ * runs real mode as virtual-8086 mode, and has to be given other hidden parts than those the guest
+ * sees: that belongs here and in segs_read().
  */
 void segs_write(struct vcpu *vcpu, const struct em_segment *s, enum vcpu_seg which)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	u32 rights = s->ar;
 
-	/* Real mode does not care for the accessed bit, VM entry does: "Checks on Guest Segment Registers". */
+	/*
+	 * Real mode does not care for the accessed bit, VM entry does: "Checks on Guest Segment
+	 * Registers".
+	 */
 	if (hw.unrestricted_guest && which != SEG_LDTR)
 		rights |= EM_AR_ACCESSED;
 	vmcs_get(vmx);
@@ -124,7 +131,8 @@ unsigned long vcpu_seg_base(struct vcpu *vcpu, enum vcpu_seg which)
 	return base;
 }
 
-static void read_table(struct vcpu *vcpu, struct kvm_dtable *dt, unsigned long base, unsigned long limit)
+static void read_table(struct vcpu *vcpu, struct kvm_dtable *dt, unsigned long base,
+		       unsigned long limit)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
@@ -135,7 +143,8 @@ static void read_table(struct vcpu *vcpu, struct kvm_dtable *dt, unsigned long b
 	vmcs_put(vmx);
 }
 
-static void write_table(struct vcpu *vcpu, const struct kvm_dtable *dt, unsigned long base, unsigned long limit)
+static void write_table(struct vcpu *vcpu, const struct kvm_dtable *dt, unsigned long base,
+			unsigned long limit)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 

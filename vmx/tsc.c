@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The guest's time-stamp counter: frequency, offset, and keeping the counters of a VM's vCPUs in step.
+ * The guest's time-stamp counter: frequency, offset, and keeping the counters of a VM's vCPUs in
+ * step.
  * This file must not write the VMCS; REQ_TSC makes vmx/run.c do so before the next entry.
  */
 #include <linux/math64.h>
@@ -49,10 +50,13 @@ int vcpu_set_tsc_khz(struct vcpu *vcpu, u32 khz)
 		khz = hw.tsc_khz;
 	if (!near_host(khz)) {
 		if (!hw.tsc_scaling)
-			return vcpu_refuse(vcpu, -EINVAL, "the CPU cannot scale the TSC: only the host's frequency", khz);
+			return vcpu_refuse(
+				vcpu, -EINVAL,
+				"the CPU cannot scale the TSC: only the host's frequency", khz);
 		ratio = mul_u64_u32_div(1ull << hw.tsc_frac_bits, khz, hw.tsc_khz);
 		if (!ratio || ratio >= hw.tsc_max_ratio)
-			return vcpu_refuse(vcpu, -EINVAL, "TSC frequency out of the range of scaling", khz);
+			return vcpu_refuse(vcpu, -EINVAL,
+					   "TSC frequency out of the range of scaling", khz);
 	}
 	vcpu->tsc_ratio = ratio;
 	vcpu->tsc_khz = khz;
@@ -61,9 +65,10 @@ int vcpu_set_tsc_khz(struct vcpu *vcpu, u32 khz)
 }
 
 /*
- * User space sets the counters of a VM's vCPUs one after the other and means them equal. So a write within a second of where
- * the last one would be by now, in guest cycles, and a write of 0 always, gets that one's offset. The very first value
- * of user space is not corrected: it may restore a VM that was less than a second old.
+ * User space sets the counters of a VM's vCPUs one after the other and means them equal. So a write
+ * within a second of where the last one would be by now, in guest cycles, and a write of 0 always,
+ * gets that one's offset. The very first value of user space is not corrected: it may restore a VM
+ * that was less than a second old.
  */
 static bool in_step(const struct vcpu *vcpu, u64 value, u64 elapsed_ns)
 {
@@ -94,7 +99,10 @@ static void synchronize(struct vcpu *vcpu, u64 value, bool user)
 		if (!check_tsc_unstable()) {
 			offset = vm->tsc_last_offset;
 		} else {
-			/* Offsets of CPUs that drift apart mean nothing to each other; elapsed time does. */
+			/*
+			 * Offsets of CPUs that drift apart mean nothing to each other; elapsed time
+			 * does.
+			 */
 			value += mul_u64_u32_div(elapsed, vcpu->tsc_khz, USEC_PER_SEC);
 			offset = value - scale(vcpu, rdtsc());
 		}
@@ -108,7 +116,10 @@ static void synchronize(struct vcpu *vcpu, u64 value, bool user)
 	raw_spin_unlock_irqrestore(&vm->tsc_lock, flags);
 }
 
-/* "IA32_TSC_ADJUST Support": a guest's write to the counter moves IA32_TSC_ADJUST by as much, and the other way round. */
+/*
+ * "IA32_TSC_ADJUST Support": a guest's write to the counter moves IA32_TSC_ADJUST by as much, and
+ * the other way round.
+ */
 void vcpu_write_tsc(struct vcpu *vcpu, u64 value, bool host)
 {
 	u64 moved;

@@ -12,6 +12,7 @@
 #define GUEST_IDT	0x2000
 #define GUEST_TSS	0x3000
 #define GUEST_STUBS	0x4000
+#define GUEST_OPS	0x5800
 #define GUEST_STACK	0x7000
 #define GUEST_CODE	0x8000
 #define GUEST_DATA	0xc000

@@ -25,7 +25,9 @@
 #define PTE_TABLE (PTE_P | PTE_RWUAD)
 #define PTE_LEAF (PTE_P | PTE_RWUAD)
 
-extern const uint8_t stubs64[], stubs32[], stubs16[], stubs_end[];
+extern const uint8_t stubs64[], stubs32[], stubs16[], stubs_end[], stubs64_lapic[],
+	stubs64_lapic_end[], stubs64_x2apic[], stubs64_x2apic_end[], stubs64_pic[],
+	stubs64_pic_end[];
 
 static const char * const mode_names[MODE_COUNT] = {
 	[MODE_REAL] = "real mode",
@@ -148,7 +150,7 @@ static void write_handlers(struct tcpu *cpu)
 
 	if (cpu->mode == MODE_LONG) {
 		stubs = stubs64;
-		end = stubs32;
+		end = stubs64_lapic;
 	} else if (cpu->mode == MODE_REAL) {
 		stubs = stubs16;
 		end = stubs_end;
@@ -156,6 +158,20 @@ static void write_handlers(struct tcpu *cpu)
 	memcpy(cpu->vm->mem + GUEST_STUBS, stubs, end - stubs);
 	for (vector = 0; vector < 256; vector++)
 		tvm_gate(cpu, vector, GUEST_STUBS + vector * STUB_SIZE);
+}
+
+void tcpu_handlers(struct tcpu *cpu, enum teoi eoi)
+{
+	static const struct {
+		const uint8_t *start, *end;
+	} sets[] = {
+		[EOI_NONE] = { stubs64, stubs64_lapic },
+		[EOI_LAPIC] = { stubs64_lapic, stubs64_lapic_end },
+		[EOI_X2APIC] = { stubs64_x2apic, stubs64_x2apic_end },
+		[EOI_PIC] = { stubs64_pic, stubs64_pic_end },
+	};
+
+	memcpy(cpu->vm->mem + GUEST_STUBS, sets[eoi].start, sets[eoi].end - sets[eoi].start);
 }
 
 static struct kvm_segment segment(uint16_t selector)
@@ -289,6 +305,33 @@ int tcpu_run_fault(struct tcpu *cpu)
 		return fault.vector;
 	if (reason < 0)
 		fprintf(stderr, "# KVM_RUN gave errno %d where a handler was due\n", -reason);
+	else
+		tcpu_explain(cpu);
+	return -1;
+}
+
+/* About 60,000 instructions: more than enough for an interrupt that is due. */
+GUEST(idle, 64,
+      "1: mov $20000, %ecx; 2: nop; dec %ecx; jnz 2b;"
+      "out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
+
+void tcpu_idle(struct tcpu *cpu, bool interrupts)
+{
+	tcpu_load(cpu, &idle);
+	tcpu_set_rip(cpu, GUEST_CODE, interrupts);
+}
+
+int tcpu_wait(struct tcpu *cpu)
+{
+	int reason = tcpu_run(cpu);
+	struct tfault fault;
+
+	if (reason >= 0 && tcpu_is_out(cpu, PORT_TEST))
+		return WAIT_NOTHING;
+	if (reason >= 0 && tcpu_fault(cpu, &fault))
+		return fault.vector;
+	if (reason < 0)
+		fprintf(stderr, "# KVM_RUN gave errno %d\n", -reason);
 	else
 		tcpu_explain(cpu);
 	return -1;

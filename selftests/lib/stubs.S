@@ -34,6 +34,56 @@ stubs64:
 	.set	vector, vector + 1
 	.endr
 
+	/* 64-bit ones that acknowledge an interrupt after the report, at its controller. */
+	.macro eoi_stubs name
+	.balign	16
+	.globl	\name
+\name:
+	.code64
+	.set	vector, 0
+	.rept	256
+	.balign	STUB_SIZE, 0x90
+	fake_error vector
+	.byte	0x68
+	.long	vector
+	out	%al, $PORT_FAULT
+	jmp	.Leoi_\name
+	.set	vector, vector + 1
+	.endr
+.Leoi_\name:
+	add	$16, %rsp
+	push	%rax
+	push	%rcx
+	push	%rdx
+	.endm
+
+	.macro eoi_end name
+	pop	%rdx
+	pop	%rcx
+	pop	%rax
+	iretq
+	.globl	\name\()_end
+\name\()_end:
+	.endm
+
+	eoi_stubs stubs64_lapic
+	mov	$(GUEST_LAPIC + 0xb0), %eax
+	movl	$0, (%rax)
+	eoi_end stubs64_lapic
+
+	eoi_stubs stubs64_x2apic
+	mov	$0x80b, %ecx
+	xor	%eax, %eax
+	xor	%edx, %edx
+	wrmsr
+	eoi_end stubs64_x2apic
+
+	eoi_stubs stubs64_pic
+	mov	$0x20, %al
+	out	%al, $0xa0
+	out	%al, $0x20
+	eoi_end stubs64_pic
+
 	.balign	16
 	.globl	stubs32
 stubs32:

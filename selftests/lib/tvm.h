@@ -48,6 +48,14 @@ enum tmode {
 	MODE_COUNT,
 };
 
+/* Where a 64-bit handler acknowledges an interrupt after its report. */
+enum teoi {
+	EOI_NONE,
+	EOI_LAPIC,
+	EOI_X2APIC,
+	EOI_PIC,
+};
+
 /**
  * struct tcpu - one vCPU
  * @vm: its VM
@@ -203,6 +211,13 @@ bool tvm_cpuid_has(uint32_t leaf, uint32_t index, unsigned int reg, unsigned int
  */
 void tcpu_mode(struct tcpu *cpu, enum tmode mode);
 
+/**
+ * tcpu_handlers() - replace the 64-bit handlers of all vectors
+ * @cpu: the vCPU, in MODE_LONG
+ * @eoi: how they end an interrupt
+ */
+void tcpu_handlers(struct tcpu *cpu, enum teoi eoi);
+
 /** tmode_name() - Return: a mode's name for messages. */
 const char *tmode_name(enum tmode mode);
 
@@ -297,6 +312,24 @@ bool tcpu_fault(struct tcpu *cpu, struct tfault *fault);
  */
 int tcpu_run_fault(struct tcpu *cpu);
 
+/* What tcpu_wait() says when the guest came to the end of its loop. */
+#define WAIT_NOTHING 0x1000
+
+/**
+ * tcpu_idle() - point the vCPU at a loop that reports now and then, interrupts on or off
+ * @cpu: the vCPU, in MODE_LONG
+ * @interrupts: whether the loop has interrupts on
+ */
+void tcpu_idle(struct tcpu *cpu, bool interrupts);
+
+/**
+ * tcpu_wait() - run until a handler reports, or the code by an OUT to PORT_TEST
+ * @cpu: the vCPU
+ *
+ * Return: the vector, WAIT_NOTHING for PORT_TEST, or -1 with a message for anything else.
+ */
+int tcpu_wait(struct tcpu *cpu);
+
 /**
  * tcpu_explain() - print the last exit and the registers as KTAP comments
  * @cpu: the vCPU
@@ -319,6 +352,36 @@ void tvm_gate(struct tcpu *cpu, unsigned int vector, uint64_t handler);
  * Return: where the entry lies in the host.
  */
 uint64_t *tvm_pte(struct tvm *vm, uint64_t gva);
+
+/** tcpu_read32() - let the guest read. Return: what it read from a linear address. */
+uint32_t tcpu_read32(struct tcpu *cpu, uint64_t address);
+
+/** tcpu_write32() - let the guest write to a linear address. */
+void tcpu_write32(struct tcpu *cpu, uint64_t address, uint32_t value);
+
+/** tcpu_in8() - let the guest read a port. Return: what it read. */
+uint8_t tcpu_in8(struct tcpu *cpu, uint16_t port);
+
+/** tcpu_out8() - let the guest write to a port of the kernel's. */
+void tcpu_out8(struct tcpu *cpu, uint16_t port, uint8_t value);
+
+/** tcpu_rdmsr() - let the guest read an MSR. Return: false when it got an exception. */
+bool tcpu_rdmsr(struct tcpu *cpu, uint32_t index, uint64_t *value);
+
+/** tcpu_wrmsr() - let the guest write an MSR. Return: false when it got an exception. */
+bool tcpu_wrmsr(struct tcpu *cpu, uint32_t index, uint64_t value);
+
+/** tcpu_cr8() - let the guest read CR8. Return: the value. */
+uint64_t tcpu_cr8(struct tcpu *cpu);
+
+/** tcpu_set_cr8() - let the guest write CR8. */
+void tcpu_set_cr8(struct tcpu *cpu, uint64_t value);
+
+/** tvm_irq_line() - KVM_IRQ_LINE_STATUS. Return: the status it gave. */
+int tvm_irq_line(struct tvm *vm, uint32_t gsi, uint32_t level);
+
+/** tcpu_start_lapic() - mask the PICs, enable the LAPIC, handlers that end interrupts there. */
+void tcpu_start_lapic(struct tcpu *cpu);
 
 /** tvm_rdtsc() - Return: the host's time stamp counter. */
 static inline uint64_t tvm_rdtsc(void)

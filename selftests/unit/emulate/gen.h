@@ -30,6 +30,11 @@ enum imm_kind { I_NONE, I_B, I_W, I_Z, I_V, I_WB, I_MOFFS };
 #define T_D64		0x10000u
 #define T_NOPFX		0x20000u
 #define T_XLAT		0x40000u
+#define T_ANYFAULT	0x80000u	/* which of two faults comes first differs */
+#define T_NOLOCK	0x100000u
+#define T_PARTIAL	0x400000u	/* registers after a fault differ */
+#define T_PUSH_SEG	0x800000u	/* the upper half of a 32-bit slot differs */
+#define T_NOREG		0x200000u	/* the register form is another instruction */
 
 /**
  * struct tmpl - an instruction to test
@@ -45,7 +50,7 @@ struct tmpl {
 	const char *name;
 	u8 op[4];
 	u8 oplen;
-	s8 digit;
+	int digit;
 	u8 imm;
 	u32 flags;
 	u32 undef;
@@ -64,8 +69,10 @@ struct insn_case {
 };
 
 
+struct tolerance template_tolerance(const struct tmpl *t);
+void prepend(struct insn_case *c, u8 byte);
 void random_state(struct state *st);
 void gen_case(struct insn_case *c, const struct tmpl *t, enum em_mode mode, u64 data_base,
-	      u64 stack_base, u64 code_la);
+	      u64 stack_base, u64 code_end);
 
 #endif

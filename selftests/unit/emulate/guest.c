@@ -49,9 +49,13 @@ static enum em_cb check(struct guest *g, u64 la, unsigned int n, bool write, u32
 	u64 end = la + n, at = la;
 	unsigned int rights;
 
+	if (end < la) {
+		g->outside = true;
+		return EM_CB_FAIL;
+	}
 	while (at < end) {
 		rights = page_rights(at);
-		if (!rights)
+		if (!rights || (write && la - CODE_BASE < CODE_PAGES * 4096))
 			g->outside = true;
 		if (!(rights & READABLE) || (write && !(rights & WRITABLE))) {
 			if (rights & READABLE)

@@ -129,11 +129,18 @@ u64 rnd_target(unsigned int align);
  * struct tolerance - what may differ
  * @flags: undefined flags
  * @gprs: bit mask of registers whose content is undefined
+ * @vectors: compare vector registers
+ * @any_fault: where two faults compete, processors choose differently
+ * @partial: after a fault processors have changed registers or not
+ * @push_seg: a 32-bit push of a segment register writes two or four bytes
  */
 struct tolerance {
 	u64 flags;
 	unsigned int gprs;
 	bool vectors;
+	bool any_fault;
+	bool partial;
+	bool push_seg;
 };
 
 bool compare_run(const struct state *in, const u8 *bytes, unsigned int n, enum em_mode mode,
@@ -142,6 +149,8 @@ void describe(const u8 *bytes, unsigned int n, const struct state *in);
 
 /* legacy.c */
 bool legacy_init(void);
+void legacy_segments(struct state *st, enum em_mode mode);
+extern const char *legacy_reason;
 enum { LDT_CODE16, LDT_DATA16, LDT_DATA32, LDT_RO, LDT_DOWN16, LDT_DOWN32, LDT_XONLY, LDT_CODE32,
 	LDT_ABSENT, LDT_FLAT, LDT_CONFORMING, LDT_TINY, LDT_COUNT };
 #define LDT_SEL(i) ((i) << 3 | 7)

@@ -136,9 +136,10 @@ static void __attribute__((used)) handler(int sig, ucontext_t *uc)
 		return;
 	}
 	if (!launch) {
-		/* A fault of the test program itself. */
-		signal(sig, SIG_DFL);
-		return;
+		/* A fault of the test program itself: nothing can be trusted any more. */
+		dprintf(1, "Bail out! signal %d at %llx, address %llx\n", sig,
+			uc->uc_mcontext.gregs[REG_RIP], uc->uc_mcontext.gregs[REG_CR2]);
+		_exit(1);
 	}
 	set_segments(&flat);
 	on_landing(uc, segs);
@@ -177,8 +178,9 @@ bool native_init(void)
 	if (alt.ss_sp == MAP_FAILED || sigaltstack(&alt, NULL))
 		return false;
 	sigfillset(&sa.sa_mask);
-	for (i = 0; i < ARRAY_SIZE(signals); i++) {
+	for (i = 0; i < ARRAY_SIZE(signals); i++)
 		sigdelset(&sa.sa_mask, signals[i]);
+	for (i = 0; i < ARRAY_SIZE(signals); i++) {
 		if (sigaction(signals[i], &sa, NULL))
 			return false;
 	}
@@ -197,5 +199,6 @@ void native_run(const struct state *in, struct state *out, bool vectors)
 	landed = out;
 	with_vectors = vectors;
 	kill(getpid(), SIGUSR1);
-	asm volatile("" : : : "memory");
+	/* The kernel leaves NT and ID as they are; do not hand them on to the next case. */
+	asm volatile("pushq $0x202\n\tpopfq" : : : "memory", "cc");
 }

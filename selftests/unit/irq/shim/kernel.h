@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * As much of the kernel as irq/ uses, for one thread in user space: locks that complain when taken
+ * twice, and hrtimers on a clock that the tests turn.
+ * It must not be used for anything whose point is concurrency.
+ */
+#ifndef SHIM_KERNEL_H
+#define SHIM_KERNEL_H
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <asm/types.h>
+
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s8 s8;
+typedef __s16 s16;
+typedef __s32 s32;
+typedef __s64 s64;
+typedef s64 ktime_t;
+typedef unsigned int gfp_t;
+
+#define __rcu
+#define __releases(lock)
+#undef __always_inline
+#define __always_inline inline __attribute__((__always_inline__))
+#define noinline __attribute__((__noinline__))
+#define likely(x) (x)
+#define unlikely(x) (x)
+#define READ_ONCE(x) (x)
+#define WRITE_ONCE(x, v) ((x) = (v))
+#define smp_load_acquire(p) (*(p))
+#define smp_store_release(p, v) (*(p) = (v))
+#define smp_mb() do { } while (0)
+#define smp_mb__before_atomic() do { } while (0)
+#define smp_mb__after_atomic() do { } while (0)
+#define xchg(p, v) ({ __typeof__(*(p)) __old = *(p); *(p) = (v); __old; })
+#define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define array_index_nospec(i, n) (i)
+#define struct_size(p, member, n) (sizeof(*(p)) + (n) * sizeof((p)->member[0]))
+#define PAGE_SIZE 4096ul
+#define PAGE_MASK (~(PAGE_SIZE - 1))
+
+#define BIT(n) (1ul << (n))
+#define BIT_ULL(n) (1ull << (n))
+#define GENMASK_ULL(h, l) ((~0ull << (l)) & (~0ull >> (63 - (h))))
+#define BITS_TO_LONGS(n) (((n) + 63) / 64)
+#define __fls(x) (63u - __builtin_clzl(x))
+#define __ffs(x) ((unsigned int)__builtin_ctzl(x))
+#define ilog2(x) (63u - __builtin_clzl(x))
+#define hweight32(x) ((unsigned int)__builtin_popcount(x))
+#define is_power_of_2(x) ((x) && !((x) & ((x) - 1)))
+#define max(a, b) ({ __auto_type __a = (a); __auto_type __b = (b); __a > __b ? __a : __b; })
+#define min(a, b) ({ __auto_type __a = (a); __auto_type __b = (b); __a < __b ? __a : __b; })
+#define min_t(type, a, b) min((type)(a), (type)(b))
+#define max_t(type, a, b) max((type)(a), (type)(b))
+
+static inline bool test_bit(unsigned int n, const unsigned long *p)
+{
+	return p[n / 64] >> n % 64 & 1;
+}
+
+static inline void set_bit(unsigned int n, unsigned long *p)
+{
+	p[n / 64] |= BIT(n % 64);
+}
+
+static inline void clear_bit(unsigned int n, unsigned long *p)
+{
+	p[n / 64] &= ~BIT(n % 64);
+}
+
+static inline bool test_and_set_bit(unsigned int n, unsigned long *p)
+{
+	bool old = test_bit(n, p);
+
+	set_bit(n, p);
+	return old;
+}
+
+#define __set_bit set_bit
+#define __clear_bit clear_bit
+#define __test_and_set_bit test_and_set_bit
+#define for_each_set_bit(i, p, n) for ((i) = 0; (i) < (n); (i)++) if (test_bit((i), (p)))
+
+typedef struct { int counter; } atomic_t;
+#define atomic_read(a) ((a)->counter)
+#define atomic_set(a, v) ((a)->counter = (v))
+#define atomic_inc(a) ((a)->counter++)
+#define atomic_dec(a) ((a)->counter--)
+#define atomic_add(v, a) ((a)->counter += (v))
+#define atomic_xchg(a, v) xchg(&(a)->counter, v)
+
+static inline int atomic_dec_if_positive(atomic_t *a)
+{
+	return a->counter > 0 ? --a->counter : a->counter - 1;
+}
+
+/* A second taking of the same lock would be a deadlock in the kernel. */
+typedef struct { int held; } raw_spinlock_t;
+#define raw_spin_lock_init(l) ((l)->held = 0)
+#define raw_spin_lock_irqsave(l, flags) do { (flags) = 0; assert(!(l)->held++); } while (0)
+#define raw_spin_unlock_irqrestore(l, flags) do { (void)(flags); assert((l)->held-- == 1); } while (0)
+struct mutex { int held; };
+#define mutex_lock(l) assert(!(l)->held++)
+#define mutex_unlock(l) assert((l)->held-- == 1)
+#define lockdep_assert_held(l) do { } while (0)
+#define lockdep_is_held(l) 1
+typedef struct { unsigned int sequence; } seqcount_t;
+#define seqcount_init(s) ((s)->sequence = 0)
+#define raw_write_seqcount_begin(s) ((s)->sequence++)
+#define raw_write_seqcount_end(s) ((s)->sequence++)
+#define raw_seqcount_begin(s) ((s)->sequence & ~1u)
+#define read_seqcount_retry(s, seq) ((s)->sequence != (seq))
+#define preempt_disable() do { } while (0)
+#define preempt_enable() do { } while (0)
+
+struct rcu_head { int unused; };
+#define rcu_read_lock() do { } while (0)
+#define rcu_read_unlock() do { } while (0)
+#define rcu_dereference(p) (p)
+#define rcu_dereference_sched(p) (p)
+#define rcu_dereference_protected(p, c) (p)
+#define rcu_assign_pointer(p, v) ((p) = (v))
+#define RCU_INIT_POINTER(p, v) ((p) = (v))
+#define kfree_rcu(p, head) free(p)
+#define kvfree_rcu(p, head) free(p)
+#define synchronize_rcu_expedited() do { } while (0)
+
+#define GFP_KERNEL 0
+#define GFP_KERNEL_ACCOUNT 0
+#define __GFP_NOFAIL 0
+#define kzalloc(size, flags) calloc(1, size)
+#define kvzalloc(size, flags) calloc(1, size)
+#define kcalloc(n, size, flags) calloc(n, size)
+#define kfree(p) free(p)
+#define kvfree(p) free(p)
+#define get_zeroed_page(flags) ((unsigned long)calloc(1, PAGE_SIZE))
+#define free_page(p) free((void *)(p))
+
+#define NSEC_PER_SEC 1000000000ll
+#define NSEC_PER_MSEC 1000000ll
+#define CLOCK_MONOTONIC 1
+#define div_u64(a, b) ((u64)(a) / (b))
+#define ns_to_ktime(ns) ((ktime_t)(ns))
+#define ktime_to_ns(t) (t)
+#define ktime_add_ns(t, ns) ((ktime_t)((t) + (ns)))
+#define ktime_sub(a, b) ((a) - (b))
+#define ktime_after(a, b) ((a) > (b))
+
+enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
+enum hrtimer_mode {
+	HRTIMER_MODE_ABS_HARD, HRTIMER_MODE_ABS_PINNED_HARD, HRTIMER_MODE_REL_HARD,
+};
+struct hrtimer {
+	enum hrtimer_restart (*function)(struct hrtimer *timer);
+	ktime_t expires;
+	bool queued;
+};
+
+/* clock.c */
+extern ktime_t clock_now;
+extern unsigned int clock_nr_callbacks;
+void clock_advance(s64 ns);
+void clock_forget_timers(void);
+ktime_t ktime_get(void);
+u64 rdtsc(void);
+void compat_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(struct hrtimer *),
+			  int clock, enum hrtimer_mode mode);
+void hrtimer_start(struct hrtimer *timer, ktime_t expires, enum hrtimer_mode mode);
+int hrtimer_cancel(struct hrtimer *timer);
+u64 hrtimer_forward_now(struct hrtimer *timer, ktime_t interval);
+#define hrtimer_set_expires(t, e) ((t)->expires = (e))
+#define hrtimer_get_expires(t) ((t)->expires)
+#define hrtimer_get_remaining(t) ((t)->expires - clock_now)
+#define hrtimer_active(t) ((t)->queued)
+#define hrtimer_start_expires(t, mode) hrtimer_start(t, (t)->expires, mode)
+
+/* Registers of the local APIC, as the kernel names them. */
+#define APIC_ID 0x20
+#define APIC_LVR 0x30
+#define APIC_TASKPRI 0x80
+#define APIC_ARBPRI 0x90
+#define APIC_PROCPRI 0xa0
+#define APIC_EOI 0xb0
+#define APIC_LDR 0xd0
+#define APIC_DFR 0xe0
+#define APIC_DFR_CLUSTER 0x0fffffffu
+#define APIC_DFR_FLAT 0xffffffffu
+#define APIC_SPIV 0xf0
+#define APIC_SPIV_DIRECTED_EOI (1 << 12)
+#define APIC_SPIV_APIC_ENABLED (1 << 8)
+#define APIC_ISR 0x100
+#define APIC_TMR 0x180
+#define APIC_IRR 0x200
+#define APIC_ESR 0x280
+#define APIC_LVTCMCI 0x2f0
+#define APIC_ICR 0x300
+#define APIC_DEST_LOGICAL 0x800
+#define APIC_INT_ASSERT 0x4000
+#define APIC_INT_LEVELTRIG 0x8000
+#define APIC_VECTOR_MASK 0xff
+#define APIC_ICR2 0x310
+#define APIC_LVTT 0x320
+#define APIC_LVT_TIMER_ONESHOT (0 << 17)
+#define APIC_LVT_TIMER_PERIODIC (1 << 17)
+#define APIC_LVT_TIMER_TSCDEADLINE (2 << 17)
+#define APIC_LVT_MASKED (1 << 16)
+#define APIC_LVT_LEVEL_TRIGGER (1 << 15)
+#define APIC_LVT_REMOTE_IRR (1 << 14)
+#define APIC_INPUT_POLARITY (1 << 13)
+#define APIC_MODE_MASK 0x700
+#define APIC_LVTTHMR 0x330
+#define APIC_LVTPC 0x340
+#define APIC_LVT0 0x350
+#define APIC_LVT1 0x360
+#define APIC_LVTERR 0x370
+#define APIC_TMICT 0x380
+#define APIC_TMCCT 0x390
+#define APIC_TDCR 0x3e0
+#define APIC_SELF_IPI 0x3f0
+
+#endif

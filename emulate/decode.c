@@ -251,25 +251,16 @@ static enum em_result decode_escape(struct em_ctx *ctx)
 	return EM_DONE;
 }
 
-static enum em_result decode_opcode(struct em_ctx *ctx)
+/* The opcode has turned out to lead to another table. */
+static enum em_result decode_other_table(struct em_ctx *ctx)
 {
-	struct em_insn *d = &ctx->d;
-	u8 opcode = ctx->insn[d->pos++];
 	enum em_result r;
 	bool is_vex;
 
-	d->opcode = opcode;
-	if (opcode == 0x0f)
+	if (ctx->d.opcode == 0x0f)
 		return decode_escape(ctx);
-	if ((opcode & 0xfe) == 0xc4) {
-		r = vex_or_table(ctx, &is_vex);
-		if (r != EM_DONE)
-			return r;
-		if (is_vex)
-			return decode_vex(ctx, opcode);
-	}
-	d->op = &em_table_1[opcode];
-	return EM_DONE;
+	r = vex_or_table(ctx, &is_vex);
+	return r == EM_DONE && is_vex ? decode_vex(ctx, ctx->d.opcode) : r;
 }
 
 static unsigned int mandatory_prefix(const struct em_insn *d)
@@ -288,11 +279,18 @@ static unsigned int mandatory_prefix(const struct em_insn *d)
 static enum em_result resolve(struct em_ctx *ctx)
 {
 	struct em_insn *d = &ctx->d;
-	const struct em_opcode *op = d->op;
-	u32 flags = op->flags;
+	const struct em_opcode *op;
 	enum em_result r;
+	u32 flags;
 	u8 modrm;
 
+	if (d->flags & OP_ESCAPE) {
+		r = decode_other_table(ctx);
+		if (r != EM_DONE)
+			return r;
+	}
+	op = d->op;
+	flags = op->flags;
 	while (op->flags & OP_SPLIT) {
 		if (op->flags & OP_64) {
 			op = &op->sub[em_is64(ctx)];
@@ -321,7 +319,9 @@ static unsigned int operand_size(const struct em_ctx *ctx, u32 flags)
 
 	if (flags & OP_BYTE)
 		return 1;
-	if (em_is64(ctx)) {
+	if (likely(em_is64(ctx))) {
+		if (likely(!d->rex && !d->opsize_prefix && !(flags & (OP_F64 | OP_D64))))
+			return 4;
 		if ((flags & OP_F64) || (d->rex & 8))
 			return 8;
 		if (d->opsize_prefix)
@@ -399,20 +399,39 @@ static enum em_result decode_sib(struct em_ctx *ctx, bool *disp32, unsigned int 
 	return EM_DONE;
 }
 
-static enum em_result decode_ea32(struct em_ctx *ctx, bool *rip_relative)
+/* Add the displacement, one byte or four, to what registers give. */
+static enum em_result add_disp(struct em_ctx *ctx, bool disp32)
 {
 	struct em_insn *d = &ctx->d;
-	unsigned int seg = EM_SEG_DS, disp_size;
-	unsigned int rm = d->modrm & 7;
-	bool disp32 = d->mod == 2;
+	unsigned int n = disp32 ? 4 : 1;
+	enum em_result r = need(ctx, n);
+	u32 disp;
+
+	if (r != EM_DONE)
+		return r;
+	if (disp32) {
+		memcpy(&disp, ctx->insn + d->pos, 4);
+		d->ea += (s64)(int)disp;
+	} else {
+		d->ea += (s64)(signed char)ctx->insn[d->pos];
+	}
+	d->pos += n;
+	return EM_DONE;
+}
+
+static enum em_result decode_ea32(struct em_ctx *ctx, u8 modrm, bool *rip_relative)
+{
+	struct em_insn *d = &ctx->d;
+	unsigned int seg = EM_SEG_DS;
+	unsigned int rm = modrm & 7;
+	bool disp32 = modrm >= 0x80;
 	enum em_result r;
-	u64 disp;
 
 	if (rm == EM_RSP) {
 		r = decode_sib(ctx, &disp32, &seg);
 		if (r != EM_DONE)
 			return r;
-	} else if (rm == EM_RBP && d->mod == 0) {
+	} else if (rm == EM_RBP && modrm < 0x40) {
 		disp32 = true;
 		d->ea = 0;
 		*rip_relative = em_is64(ctx);
@@ -421,12 +440,10 @@ static enum em_result decode_ea32(struct em_ctx *ctx, bool *rip_relative)
 		if (d->rm == EM_RBP)
 			seg = EM_SEG_SS;
 	}
-	disp_size = d->mod == 1 ? 1 : 4 * disp32;
-	if (disp_size) {
-		r = take(ctx, disp_size, &disp);
+	if (modrm >= 0x40 || disp32) {
+		r = add_disp(ctx, disp32);
 		if (r != EM_DONE)
 			return r;
-		d->ea += em_sext(disp, disp_size);
 	}
 	if (d->adsize == 4)
 		d->ea = (u32)d->ea;
@@ -438,24 +455,41 @@ static enum em_result decode_modrm(struct em_ctx *ctx, u32 flags, bool *rip_rela
 {
 	struct em_insn *d = &ctx->d;
 	enum em_result r = need(ctx, 1);
+	u8 modrm;
 
 	if (r != EM_DONE)
 		return r;
-	d->modrm = ctx->insn[d->pos++];
-	d->mod = flags & OP_FORCE_REG ? 3 : d->modrm >> 6;
-	d->reg = ((d->modrm >> 3) & 7) | (d->rex & 4) << 1;
-	d->rm = (d->modrm & 7) | (d->rex & 1) << 3;
-	if (d->mod == 3)
+	modrm = ctx->insn[d->pos++];
+	d->modrm = modrm;
+	d->mod = modrm >> 6;
+	d->reg = (modrm >> 3) & 7;
+	d->rm = modrm & 7;
+	if (d->rex) {
+		d->reg |= (d->rex & 4) << 1;
+		d->rm |= (d->rex & 1) << 3;
+	}
+	if (modrm >= 0xc0 || unlikely(flags & OP_FORCE_REG)) {
+		d->mod = 3;
 		return flags & OP_MEM ? em_ud(ctx) : EM_DONE;
-	if (flags & OP_REG)
+	}
+	if (unlikely(flags & OP_REG))
 		return em_ud(ctx);
-	return d->adsize == 2 ? decode_ea16(ctx) : decode_ea32(ctx, rip_relative);
+	if (unlikely(d->adsize == 2))
+		return decode_ea16(ctx);
+	return decode_ea32(ctx, modrm, rip_relative);
 }
 
 static enum em_result take_signed(struct em_ctx *ctx, unsigned int n)
 {
-	enum em_result r = take(ctx, n, &ctx->d.imm);
+	enum em_result r;
 
+	if (n == 1) {
+		r = need(ctx, 1);
+		if (r == EM_DONE)
+			ctx->d.imm = (s64)(signed char)ctx->insn[ctx->d.pos++];
+		return r;
+	}
+	r = take(ctx, n, &ctx->d.imm);
 	if (r == EM_DONE)
 		ctx->d.imm = em_sext(ctx->d.imm, n);
 	return r;
@@ -555,12 +589,12 @@ enum em_result em_decode(struct em_ctx *ctx)
 
 	start(ctx);
 	r = decode_prefixes(ctx);
-	if (r == EM_DONE)
-		r = decode_opcode(ctx);
 	if (unlikely(r != EM_DONE))
 		return r;
+	d->opcode = ctx->insn[d->pos++];
+	d->op = &em_table_1[d->opcode];
 	d->flags = d->op->flags;
-	if (d->flags & OP_SPLIT) {
+	if (d->flags & (OP_SPLIT | OP_ESCAPE)) {
 		r = resolve(ctx);
 		if (unlikely(r != EM_DONE))
 			return r;

@@ -72,7 +72,7 @@ static const struct em_opcode group5[8] = {
 };
 
 static const struct em_opcode group11[8] = {
-	E(mov, EI | OP_IMM(Z), 0), UD, UD, UD, UD, UD, UD, UD,
+	E(mov_store_imm, EI | OP_IMM(Z), 0), UD, UD, UD, UD, UD, UD, UD,
 };
 
 static const struct em_opcode split_63[2] = {
@@ -142,6 +142,7 @@ const struct em_opcode em_table_1[256] = {
 	[0x06] = E(push_seg, OP_NO64, EM_SEG_ES),
 	[0x07] = E(pop_seg, OP_NO64, EM_SEG_ES),
 	[0x0e] = E(push_seg, OP_NO64, EM_SEG_CS),
+	[0x0f] = E(ud, OP_ESCAPE, 0),
 	[0x16] = E(push_seg, OP_NO64, EM_SEG_SS),
 	[0x17] = E(pop_seg, OP_NO64, EM_SEG_SS),
 	[0x1e] = E(push_seg, OP_NO64, EM_SEG_DS),
@@ -221,8 +222,8 @@ const struct em_opcode em_table_1[256] = {
 	[0xc1] = SUB(group2, OP_GROUP | OP_SRC(IMM) | OP_IMM(UB)),
 	[0xc2] = E(ret, OP_F64 | OP_IMM(W), 1),
 	[0xc3] = E(ret, OP_F64, 0),
-	[0xc4] = E(load_far, OP_MODRM | OP_MEM | OP_NO64, EM_SEG_ES),
-	[0xc5] = E(load_far, OP_MODRM | OP_MEM | OP_NO64, EM_SEG_DS),
+	[0xc4] = E(load_far, OP_MODRM | OP_MEM | OP_NO64 | OP_ESCAPE, EM_SEG_ES),
+	[0xc5] = E(load_far, OP_MODRM | OP_MEM | OP_NO64 | OP_ESCAPE, EM_SEG_DS),
 	[0xc6] = SUB(group11, OP_GROUP | OP_BYTE),
 	[0xc7] = SUB(group11, OP_GROUP),
 	[0xc8] = E(enter, OP_D64 | OP_IMM(WB), 0),

@@ -209,12 +209,19 @@ struct em_ops {
 	enum em_cb (*set_cr)(struct em_ctx *ctx, unsigned int nr, u64 val);
 	/** @get_dr: DR0-3, DR6, DR7 (4 and 5 have been resolved) */
 	enum em_cb (*get_dr)(struct em_ctx *ctx, unsigned int nr, u64 *val);
+	/** @set_dr: checks the value, #GP(0) when it is not allowed */
 	enum em_cb (*set_dr)(struct em_ctx *ctx, unsigned int nr, u64 val);
+	/** @get_gdt: base and limit of the GDT */
 	enum em_cb (*get_gdt)(struct em_ctx *ctx, u64 *base, u32 *limit);
+	/** @get_idt: base and limit of the IDT */
 	enum em_cb (*get_idt)(struct em_ctx *ctx, u64 *base, u32 *limit);
+	/** @set_gdt: load GDTR; the base is canonical */
 	enum em_cb (*set_gdt)(struct em_ctx *ctx, u64 base, u32 limit);
+	/** @set_idt: load IDTR; the base is canonical */
 	enum em_cb (*set_idt)(struct em_ctx *ctx, u64 base, u32 limit);
+	/** @get_msr: #GP(0) for what does not exist; EFER is needed in protected modes */
 	enum em_cb (*get_msr)(struct em_ctx *ctx, u32 msr, u64 *val);
+	/** @set_msr: #GP(0) for what does not exist or is not allowed */
 	enum em_cb (*set_msr)(struct em_ctx *ctx, u32 msr, u64 val);
 
 	/** @port_in: read @count times @size (1, 2, 4) bytes from @port, at most 1024 bytes */
@@ -226,6 +233,7 @@ struct em_ops {
 
 	/** @fpu_get: make the guest's vector registers accessible; nothing sleeps until fpu_put */
 	enum em_cb (*fpu_get)(struct em_ctx *ctx);
+	/** @fpu_put: the end of what fpu_get began */
 	void (*fpu_put)(struct em_ctx *ctx);
 	/** @read_vec: low @size bytes (16 or 32) of vector register @index (0 to 15) */
 	void (*read_vec)(struct em_ctx *ctx, unsigned int index, void *buf, unsigned int size);
@@ -285,13 +293,22 @@ enum em_misc {
  * @opcode: last opcode byte
  * @size: operand size in bytes
  * @adsize: address size in bytes
- * @modrm: ModRM byte; @mod, @reg and @rm are its parts, extended by REX or VEX
+ * @modrm: ModRM byte
+ * @mod: its first part; 3 also without a ModRM byte
+ * @reg: its second part, extended by REX or VEX
+ * @rm: its third part, extended as well
  * @seg: segment of @ea
  * @seg_override: enum em_seg, or EM_SEG_COUNT without a prefix
  * @rex: REX prefix, 0 without; VEX's bits are folded in
  * @rep: 0, 0xf2 or 0xf3
+ * @lock: LOCK prefix
+ * @vex: VEX prefix
+ * @opsize_prefix: operand-size prefix 66
  * @base_rsp: @ea contains RSP, which POP has to know
- * @vex_pp: VEX fields, valid with @vex; @vex_v is not inverted any more
+ * @vex_pp: VEX field, valid with @vex as the following ones
+ * @vex_v: VEX.vvvv, not inverted any more
+ * @vex_l: VEX.L
+ * @vex_map: VEX.mmmmm
  */
 struct em_insn {
 	const struct em_opcode *op;
@@ -356,6 +373,7 @@ struct em_ctx {
 	u8 insn[16];
 	struct em_exception ex;
 
+	/* private: */
 	struct em_insn d;
 	u8 seg_valid;
 	bool cr0_valid;
@@ -417,14 +435,17 @@ enum em_cb em_raise(struct em_ctx *ctx, u8 vector, bool has_error, u32 error_cod
 enum em_cb em_raise_pf(struct em_ctx *ctx, u32 error_code, u64 address);
 
 /**
- * enum em_task_reason - what asked for a task switch; the values are those of the VMX exit
- * qualification
+ * enum em_task_reason - what asked for a task switch, as in the VMX exit qualification
+ * @EM_TASK_CALL: CALL
+ * @EM_TASK_IRET: IRET with RFLAGS.NT
+ * @EM_TASK_JMP: JMP
+ * @EM_TASK_GATE: task gate in the IDT
  */
 enum em_task_reason {
 	EM_TASK_CALL,
 	EM_TASK_IRET,
 	EM_TASK_JMP,
-	EM_TASK_GATE,	/* task gate in the IDT */
+	EM_TASK_GATE,
 };
 
 /**

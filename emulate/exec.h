@@ -94,6 +94,7 @@ EM_EX(xchg_acc);
 /* exec_mov.c */
 EM_EX(mov);
 EM_EX(mov_store);
+EM_EX(mov_store_imm);
 EM_EX(mov_load);
 EM_EX(movnti);
 EM_EX(movzx);

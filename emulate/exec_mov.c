@@ -24,26 +24,42 @@ enum em_result em_ex_mov(struct em_ctx *ctx)
 	return em_next(ctx);
 }
 
-/* The two forms that devices are driven with most. */
-enum em_result em_ex_mov_store(struct em_ctx *ctx)
+static __always_inline enum em_result store(struct em_ctx *ctx, u64 val)
 {
-	u64 val = em_reg_read(ctx, ctx->d.reg, ctx->d.size);
 	enum em_result r;
 
 	if (ctx->d.mod == 3) {
 		em_reg_write(ctx, ctx->d.rm, ctx->d.size, val);
 		return em_next(ctx);
 	}
-	r = em_mem_write(ctx, ctx->d.seg, ctx->d.ea, &val, ctx->d.size, 0);
+	if (em_offset_is_linear(ctx, ctx->d.seg, ctx->d.ea, ctx->d.size))
+		r = em_cb_result(ctx->ops->write(ctx, ctx->d.ea, &val, ctx->d.size, EM_ACC_WRITE));
+	else
+		r = em_mem_write(ctx, ctx->d.seg, ctx->d.ea, &val, ctx->d.size, 0);
 	return likely(r == EM_DONE) ? em_next(ctx) : r;
+}
+
+/* The forms that devices are driven with most. */
+enum em_result em_ex_mov_store(struct em_ctx *ctx)
+{
+	return store(ctx, em_reg_read(ctx, ctx->d.reg, ctx->d.size));
+}
+
+enum em_result em_ex_mov_store_imm(struct em_ctx *ctx)
+{
+	return store(ctx, ctx->d.imm);
 }
 
 enum em_result em_ex_mov_load(struct em_ctx *ctx)
 {
 	enum em_result r;
-	u64 val;
+	u64 val = 0;
 
-	r = em_rm_read(ctx, ctx->d.size, &val);
+	if (ctx->d.mod != 3 &&
+	    em_offset_is_linear(ctx, ctx->d.seg, ctx->d.ea, ctx->d.size))
+		r = em_cb_result(ctx->ops->read(ctx, ctx->d.ea, &val, ctx->d.size, 0));
+	else
+		r = em_rm_read(ctx, ctx->d.size, &val);
 	if (unlikely(r != EM_DONE))
 		return r;
 	em_reg_write(ctx, ctx->d.reg, ctx->d.size, val);

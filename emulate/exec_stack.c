@@ -329,7 +329,8 @@ enum em_result em_ex_enter(struct em_ctx *ctx)
 		r = em_push(ctx, &st, ctx->gpr[EM_RBP], size);
 	if (r != EM_DONE)
 		return r;
-	frame = st.sp;
+	/* With a 16-bit stack pointer the frame pointer still is all of ESP. */
+	frame = (ctx->gpr[EM_RSP] & ~em_mask(st.size)) | st.sp;
 	if (level) {
 		r = enter_nested(ctx, &st, level, frame);
 		if (r != EM_DONE)

@@ -118,6 +118,7 @@ enum em_imm {
 #define OP_VEX_V	BIT(27)	/* VEX.vvvv names an operand */
 #define OP_VEX_VREG	BIT(28)	/* VEX.vvvv names an operand in the register form only */
 #define OP_FORCE_REG	BIT(29)	/* ModRM.mod is ignored, rm is a register */
+#define OP_ESCAPE	BIT(30)	/* leads to another table: 0F, C4, C5 */
 #define OP_SPLIT	(OP_GROUP | OP_PFX | OP_MOD | OP_64)
 
 /**
@@ -255,6 +256,19 @@ static __always_inline enum em_result em_next(struct em_ctx *ctx)
 static inline enum em_result em_gp0(struct em_ctx *ctx)
 {
 	return em_fault(ctx, EM_EXC_GP, 0);
+}
+
+/*
+ * 64-bit mode without FS, GS or alignment checks, everything canonical with 48 bits and no wrap:
+ * the offset is the linear address. One comparison covers both ends, for the canonical
+ * addresses are contiguous around zero.
+ */
+static __always_inline bool em_offset_is_linear(const struct em_ctx *ctx, enum em_seg seg, u64 off,
+						unsigned int n)
+{
+	if (unlikely(!em_is64(ctx) || seg >= EM_SEG_FS || (ctx->rflags & EM_AC)))
+		return false;
+	return likely(off + BIT_ULL(47) <= BIT_ULL(48) - n && (s64)(off ^ (off + n)) >= 0);
 }
 
 /* exec_alu.c, exec_shift.c: arithmetic on values */

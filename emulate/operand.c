@@ -214,26 +214,13 @@ enum em_result em_la_write(struct em_ctx *ctx, u64 la, const void *buf, unsigned
 	return r;
 }
 
-/*
- * 64-bit mode without FS, GS or alignment checks, everything canonical with 48 bits and no wrap:
- * the offset is the linear address. One comparison covers both ends, for the canonical
- * addresses are contiguous around zero.
- */
-static __always_inline bool offset_is_linear(const struct em_ctx *ctx, enum em_seg seg, u64 off,
-					     unsigned int n)
-{
-	if (unlikely(!em_is64(ctx) || seg >= EM_SEG_FS || (ctx->rflags & EM_AC)))
-		return false;
-	return likely(off + BIT_ULL(47) <= BIT_ULL(48) - n && (s64)(off ^ (off + n)) >= 0);
-}
-
 enum em_result em_mem_read(struct em_ctx *ctx, enum em_seg seg, u64 off, void *buf,
 			   unsigned int n, unsigned int acc)
 {
 	enum em_result r;
 	u64 la;
 
-	if (offset_is_linear(ctx, seg, off, n))
+	if (em_offset_is_linear(ctx, seg, off, n))
 		return em_cb_result(ctx->ops->read(ctx, off, buf, n, acc));
 	r = em_linear(ctx, seg, off, n, acc, &la);
 	return r == EM_DONE ? em_la_read(ctx, la, buf, n, acc) : r;
@@ -246,7 +233,7 @@ enum em_result em_mem_write(struct em_ctx *ctx, enum em_seg seg, u64 off, const 
 	u64 la;
 
 	acc |= EM_ACC_WRITE;
-	if (offset_is_linear(ctx, seg, off, n))
+	if (em_offset_is_linear(ctx, seg, off, n))
 		return em_cb_result(ctx->ops->write(ctx, off, buf, n, acc));
 	r = em_linear(ctx, seg, off, n, acc, &la);
 	return r == EM_DONE ? em_la_write(ctx, la, buf, n, acc) : r;
@@ -355,9 +342,12 @@ enum em_result em_rmw(struct em_ctx *ctx, struct em_alu *a, em_alu_fn fn)
 		em_reg_write(ctx, ctx->d.rm, a->size, a->dst);
 		return EM_DONE;
 	}
-	r = em_linear(ctx, ctx->d.seg, ctx->d.ea, a->size, acc, &la);
-	if (r != EM_DONE)
-		return r;
+	la = ctx->d.ea;
+	if (!em_offset_is_linear(ctx, ctx->d.seg, la, a->size)) {
+		r = em_linear(ctx, ctx->d.seg, la, a->size, acc, &la);
+		if (r != EM_DONE)
+			return r;
+	}
 	a->dst = 0;
 	r = em_la_read(ctx, la, &a->dst, a->size, acc);
 	if (r != EM_DONE)

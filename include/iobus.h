@@ -18,14 +18,17 @@ enum iobus_kind { IOBUS_PIO, IOBUS_MMIO, NR_IOBUSES };
 
 /**
  * struct iobus_ops - what an in-kernel device does on an access inside its range
- * @read:	fill @data with @len bytes read at @addr; 0, or -EOPNOTSUPP to let user space have the access
+ * @read:	fill @data with @len bytes read at @addr; 0, or -EOPNOTSUPP to let user space have the
+ *		access
  * @write:	take @len bytes at @addr; same results
  *
- * Called with interrupts ON or OFF, and never to sleep: the vCPU's inner loop calls them with interrupts off.
+ * Called with interrupts ON or OFF, and never to sleep: the vCPU's inner loop calls them with
+ * interrupts off.
  * Locks taken inside are raw spinlocks taken with irqsave. @vcpu is the accessing vCPU.
  */
 struct iobus_ops {
-	int (*read)(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr, unsigned int len, void *data);
+	int (*read)(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr, unsigned int len,
+		    void *data);
 	int (*write)(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr, unsigned int len,
 		     const void *data);
 };
@@ -41,7 +44,7 @@ struct iobus_dev {
 struct iobus_table {
 	struct rcu_head rcu;
 	unsigned int nr;
-	u16 low[256];		/* for the addresses of the PC's own chips: index in @dev plus 1, 0 for none */
+	u16 low[256];		/* of the low addresses: index in @dev plus 1, 0 for none */
 	struct iobus_dev *dev[];
 };
 

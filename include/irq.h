@@ -27,16 +27,17 @@ struct irq_routing;
  */
 int irqchip_create(struct vm *vm);
 /**
- * irqchip_stop() - the first step of a VM's destruction: no timer of the PIT or IOAPIC touches a vCPU any more
+ * irqchip_stop() - the first step of a VM's destruction: no timer of the PIT or IOAPIC touches a
+ * vCPU any more
  * @vm: the VM, with no users left; may lack an irqchip. May be called again.
  */
 void irqchip_stop(struct vm *vm);
 /** irqchip_destroy() - free it all; irqchip_stop() came before and the vCPUs are gone. */
 void irqchip_destroy(struct vm *vm);
-static inline bool irqchip_in_kernel(const struct vm *vm);
 
-/** irqchip_get() and irqchip_set() - KVM_GET_IRQCHIP and KVM_SET_IRQCHIP on kernel copies; -EINVAL on a bad chip_id. */
+/** irqchip_get() - KVM_GET_IRQCHIP on a kernel copy, of a VM with irqchip; 0, or -EINVAL on a bad chip_id. */
 int irqchip_get(struct vm *vm, struct kvm_irqchip *chip);
+/** irqchip_set() - KVM_SET_IRQCHIP, with the same results. */
 int irqchip_set(struct vm *vm, const struct kvm_irqchip *chip);
 
 /* ---- Lines, MSIs and routing (irq/route.c) ---- */
@@ -45,7 +46,7 @@ int irqchip_set(struct vm *vm, const struct kvm_irqchip *chip);
 #define IRQ_SOURCE_PIT		1	/* the in-kernel PIT */
 #define IRQ_SOURCE_RESAMPLE	2
 #define NR_IRQ_SOURCES		8
-#define IRQ_LINE_STATUS		0x100	/* or'ed to a source: KVM_IRQ_LINE_STATUS wants to know of lost RTC ticks */
+#define IRQ_LINE_STATUS		0x100	/* or'ed to a source: tell of lost RTC ticks */
 
 #define IRQ_MAX_ROUTES		4096	/* KVM_CAP_IRQ_ROUTING; GSIs are below it */
 
@@ -56,8 +57,8 @@ int irqchip_set(struct vm *vm, const struct kvm_irqchip *chip);
  * @gsi: global system interrupt, below IRQ_MAX_ROUTES
  * @level: 0 or 1
  *
- * Any context with IRQs on or off. Return: KVM_IRQ_LINE_STATUS's value: <0 ignored (masked), 0 coalesced,
- * >0 number of CPUs it was delivered to.
+ * Any context with IRQs on or off. Return: KVM_IRQ_LINE_STATUS's value: <0 ignored (masked), 0
+ * coalesced, >0 number of CPUs it was delivered to.
  */
 int irq_line_set(struct vm *vm, unsigned int source, u32 gsi, int level);
 
@@ -72,79 +73,134 @@ int irqchip_x2apic_api(struct vm *vm, u64 flags);
 /** irq_msi_send() - KVM_SIGNAL_MSI on a kernel copy. Return: >0 delivered, 0 blocked by the guest, -errno. */
 int irq_msi_send(struct vm *vm, const struct kvm_msi *msi);
 
-/** irq_routing_set() - replace the whole table by @nr validated entries (kernel copy). -EINVAL, -ENOMEM. vm->lock held. */
+/**
+ * irq_routing_set() - replace the whole table, KVM_SET_GSI_ROUTING
+ * @vm: the VM, whose irqchip exists or is being created; caller holds vm->lock
+ * @entries: kernel copy, as user space gave them
+ * @nr: how many
+ * @flags: as user space gave them
+ * Return: 0, -ENOMEM, or -EINVAL when an entry does not fit or two exclude each other.
+ */
 int irq_routing_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsigned int nr,
 		    unsigned int flags);
 
-/* ---- Local APIC (irq/vlapic.c, irq/vlapic_timer.c) ---- */
+/*
+ * ---- Local APIC (irq/vlapic*.c) ----
+ *
+ * Where nothing else is said: the caller is the vCPU's own thread or holds vcpu->lock, interrupts
+ * may be on or off, and nothing sleeps. Functions that need an APIC say so; the others do the right
+ * thing for a vCPU without one (vcpu->lapic is NULL).
+ */
 
-/** vlapic_create() - allocate; vcpu->lapic stays NULL when the VM has no irqchip. 0 or -ENOMEM. */
+/** vlapic_create() - allocate; vcpu->lapic stays NULL without an irqchip. May sleep. 0 or -ENOMEM. */
 int vlapic_create(struct vcpu *vcpu);
+/** vlapic_destroy() - free; no interrupt finds the vCPU any more. */
 void vlapic_destroy(struct vcpu *vcpu);
-/** vlapic_reset() - RESET state, or INIT state when @init_event (keeps APIC base and id). */
+/** vlapic_reset() - RESET state, or INIT state when @init_event: that keeps APIC base and id. */
 void vlapic_reset(struct vcpu *vcpu, bool init_event);
 
-/** vlapic_regs_page() - kernel address of the 4 KiB register page, for the TPR shadow. */
+/** vlapic_regs_page() - kernel address of the 4 KiB register page, for the TPR shadow. Needs an APIC. */
 void *vlapic_regs_page(struct vcpu *vcpu);
 
-/**
- * vlapic_pending_irq() - highest vector that could be delivered now, or -1
- * Takes IRR, ISR and PPR into account. vCPU's own thread.
- */
+/** vlapic_pending_irq() - the vector that is due by IRR, ISR and PPR, or -1. Needs an APIC. */
 int vlapic_pending_irq(struct vcpu *vcpu);
-/** vlapic_highest_irr() - highest requested vector whatever the priority, or -1. */
+/** vlapic_highest_irr() - highest requested vector whatever the priority, or -1. Needs an APIC. */
 int vlapic_highest_irr(struct vcpu *vcpu);
-/** vlapic_ack_irq() - the CPU takes @vector: IRR to ISR, new PPR. */
+/** vlapic_ack_irq() - the CPU takes @vector: from IRR to ISR. Needs an APIC. */
 void vlapic_ack_irq(struct vcpu *vcpu, int vector);
-/** vlapic_accepts_pic() - LVT0 (or a disabled APIC) lets ExtINT from the PIC through to this vCPU. */
+/**
+ * vlapic_accepts_pic() - do the PIC's interrupts reach this vCPU, through LINT0 or past a disabled
+ * APIC?
+ * @vcpu: any vCPU with an APIC; any context
+ */
 bool vlapic_accepts_pic(struct vcpu *vcpu);
 
-/** vcpu_irq_pending() - an interrupt (LAPIC, or PIC through LVT0) could be delivered if RFLAGS.IF allowed. */
+/** vcpu_irq_pending() - could an interrupt, of APIC or PIC, be delivered if RFLAGS.IF allowed? */
 bool vcpu_irq_pending(struct vcpu *vcpu);
-/** vcpu_irq_take() - acknowledge it: the vector, or -1 when it has gone. PIC's acknowledge included. */
+/** vcpu_irq_take() - acknowledge that interrupt: the vector, or -1 when it has gone. */
 int vcpu_irq_take(struct vcpu *vcpu);
 
-/** vlapic_read_reg() and friends: register by xAPIC offset (0x20, 0x80 ...) for APIC-access and MSR exits. */
+/** vlapic_get_base() - IA32_APIC_BASE, also of a vCPU without APIC. */
 u64 vlapic_get_base(struct vcpu *vcpu);
-/** vlapic_set_base() - IA32_APIC_BASE: 0, or 1 for a #GP (illegal transition or reserved bits). */
+/**
+ * vlapic_set_base() - write IA32_APIC_BASE, also of a vCPU without APIC
+ * @vcpu: the vCPU; guest CPUID decides on x2APIC and the width of the address
+ * @value: new value
+ * @host: user space writes: transitions that "Local APIC State Transitions" forbids are allowed
+ * Return: 0, or 1 for a #GP.
+ */
 int vlapic_set_base(struct vcpu *vcpu, u64 value, bool host);
-/** vlapic_msr_read() - x2APIC MSR 0x800..0x8ff. 0, or 1 for #GP. Interrupts may be off. */
+
+/**
+ * vlapic_msr_read() - RDMSR of an x2APIC register
+ * @vcpu: the vCPU
+ * @msr: 0x800 to 0x8ff
+ * @value: result
+ * Return: 0, or 1 for a #GP, also when the APIC is not in x2APIC mode or there is none.
+ */
 int vlapic_msr_read(struct vcpu *vcpu, u32 msr, u64 *value);
+/** vlapic_msr_write() - WRMSR; same results. A refused write has had no effect. */
 int vlapic_msr_write(struct vcpu *vcpu, u32 msr, u64 value);
+
+/** vlapic_get_tscdeadline() - IA32_TSC_DEADLINE: guest TSC value, 0 when disarmed or in another mode. */
 u64 vlapic_get_tscdeadline(struct vcpu *vcpu);
+/** vlapic_set_tscdeadline() - arm, or disarm by 0; nothing happens in other modes of the timer. */
 void vlapic_set_tscdeadline(struct vcpu *vcpu, u64 value);
+
+/** vlapic_get_cr8() - bits 7:4 of TPR. Needs an APIC. */
 u64 vlapic_get_cr8(struct vcpu *vcpu);
+/** vlapic_set_cr8() - set them; bits 3:0 become 0. Needs an APIC. */
 void vlapic_set_cr8(struct vcpu *vcpu, u64 value);
-/** vlapic_sync_tpr() - guest changed VTPR in the register page by itself: PPR is worked out whenever it is asked for. */
+/** vlapic_sync_tpr() - the guest changed VTPR in the register page: PPR is worked out when asked for. */
 static inline void vlapic_sync_tpr(struct vcpu *vcpu)
 {
 }
-/** vlapic_mmio() - 1 when the access at @gpa is this vCPU's APIC page (MMIO enabled); performs it. */
+
+/** vlapic_covers() - is @gpa in this vCPU's APIC page, wherever IA32_APIC_BASE has it? */
 bool vlapic_covers(struct vcpu *vcpu, gpa_t gpa);
+/**
+ * vlapic_mmio_read() - a read from that page
+ * @vcpu: the vCPU; vlapic_covers() was true
+ * @gpa: address
+ * @len: 1 to 8
+ * @data: result; zero for what is no register, ones while the APIC is disabled or in x2APIC mode
+ * Return: 0.
+ */
 int vlapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);
+/** vlapic_mmio_write() - a write to it: dropped unless of 4 aligned bytes to a register. Return: 0. */
 int vlapic_mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data);
 
+/** vlapic_get_state() - KVM_GET_LAPIC on a kernel copy. Needs an APIC. */
 void vlapic_get_state(struct vcpu *vcpu, struct kvm_lapic_state *s);
-/** vlapic_set_state() - KVM_SET_LAPIC. 0, or -EINVAL (x2APIC id mismatch etc.). */
+/** vlapic_set_state() - KVM_SET_LAPIC. Needs an APIC. 0, or -EINVAL for another id than an x2APIC's own. */
 int vlapic_set_state(struct vcpu *vcpu, const struct kvm_lapic_state *s);
 
 /** vlapic_enable_cmci() - the vCPU's MCG_CAP announces CMCI or not: LVT CMCI exists accordingly. */
 void vlapic_enable_cmci(struct vcpu *vcpu, bool on);
 
-/** vlapic_timer_pending() - an expired timer waits to be turned into an interrupt. */
+/** vlapic_timer_pending() - does an expired timer wait to be turned into an interrupt? */
 bool vlapic_timer_pending(struct vcpu *vcpu);
-/** vlapic_timer_inject() - turn it. vCPU's own thread, before looking for interrupts. */
+/** vlapic_timer_inject() - turn it into one. vCPU's own thread, before looking for interrupts. */
 void vlapic_timer_inject(struct vcpu *vcpu);
-/** vlapic_timer_migrate() - the vCPU thread now runs on another CPU; bring the hrtimer along. */
+/** vlapic_timer_migrate() - the vCPU's thread now runs on another CPU; bring the timers along. */
 void vlapic_timer_migrate(struct vcpu *vcpu);
 
-/** vlapic_take_init_sipi() - events for an AP or INIT: consumes; returns VLAPIC_EV_* bits, SIPI vector in @sipi. */
 #define VLAPIC_EV_INIT	1
 #define VLAPIC_EV_SIPI	2
-unsigned int vlapic_take_init_sipi(struct vcpu *vcpu, u8 *sipi);
-bool vlapic_init_sipi_pending(struct vcpu *vcpu);
 
-/** vlapic_lvt_nmi() - PIT or KVM_NMI style delivery through LINT1's LVT when it says NMI. */
+/** vlapic_init_sipi_pending() - is there an INIT or SIPI? Any context. */
+bool vlapic_init_sipi_pending(struct vcpu *vcpu);
+/** vlapic_take_init_sipi() - consume them: VLAPIC_EV_* bits, and the last SIPI's vector in @sipi. */
+unsigned int vlapic_take_init_sipi(struct vcpu *vcpu, u8 *sipi);
+/**
+ * vlapic_restore_sipi() - KVM_SET_MP_STATE and KVM_SET_VCPU_EVENTS bring back what was pending
+ * @vcpu: the vCPU
+ * @vector: the SIPI's vector, or negative to keep the one there is
+ * @events: VLAPIC_EV_* bits to be pending besides those that are
+ */
+void vlapic_restore_sipi(struct vcpu *vcpu, int vector, unsigned int events);
+
+/** vlapic_deliver_lint() - an edge at LINT0 or LINT1: whatever its LVT entry says. Any context. */
 void vlapic_deliver_lint(struct vcpu *vcpu, int lint);
 
 /* ---- PIC (irq/vpic.c) ---- */
@@ -166,6 +222,37 @@ int vpit_create(struct vm *vm, u32 flags);
 int vpit_get(struct vm *vm, struct kvm_pit_state2 *s);	/* -ENXIO without PIT */
 int vpit_set(struct vm *vm, const struct kvm_pit_state2 *s);
 int vpit_reinject(struct vm *vm, const struct kvm_reinject_control *c);
+
+/* ---- Coalesced I/O (irq/coalesced.c) ---- */
+
+/**
+ * coalesced_ring_page() - the page of struct kvm_coalesced_mmio_ring that a VM's user space maps
+ * @vm: the VM
+ * Return: kernel address, the same at each call, or NULL when out of memory.
+ */
+void *coalesced_ring_page(struct vm *vm);
+
+/**
+ * coalesced_register() - KVM_REGISTER_COALESCED_MMIO on a kernel copy
+ * @vm: the VM; caller holds vm->slots_lock
+ * @z: zone
+ * Return: 0, -EINVAL, -EEXIST, -ENOSPC, -ENOMEM.
+ */
+int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *z);
+
+/**
+ * coalesced_unregister() - KVM_UNREGISTER_COALESCED_MMIO: all zones inside @z
+ * @vm: the VM; caller holds vm->slots_lock
+ * @z: range
+ * Return: 0 or -EINVAL.
+ */
+int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *z);
+
+/**
+ * coalesced_destroy() - free zones and ring
+ * @vm: the VM, without users
+ */
+void coalesced_destroy(struct vm *vm);
 
 /* ---- What irq/ needs of the rest (offered by vmx/ and ioctl/) ---- */
 

@@ -85,6 +85,8 @@ int mmu_vm_init(struct vm *vm);
 void mmu_vm_destroy(struct vm *vm);
 /**
  * mmu_vm_put() - last use of a VM after mmu_vm_destroy(): drops the MMU notifier without waiting
+ * @vm: the VM
+ *
  * Calls vm_free() once no notifier callback can see @vm any more, perhaps later and from another context.
  */
 void mmu_vm_put(struct vm *vm);
@@ -139,6 +141,7 @@ struct page_fault {
 	bool has_page;		/* pfn has a struct page that counts dirtiness */
 	bool uncached;		/* the host does not map it write-back */
 	u8 goal_level;		/* 1 = 4K, 2 = 2M, 3 = 1G */
+	bool fill;		/* 4K only because it executes: map all of the 2M that way */
 };
 
 /**

@@ -46,6 +46,9 @@ struct vm {
 
 	struct vm_mmu mmu;
 	struct iobus bus[NR_IOBUSES];
+	struct list_head coalesced;		/* zones; slots_lock */
+	void *coalesced_ring;			/* set once by cmpxchg; shared with user space */
+	raw_spinlock_t coalesced_lock;		/* producers */
 
 	bool irqchip;				/* PIC, IOAPIC, LAPICs in the kernel; set once under lock (smp_store_release) */
 	struct vpic *vpic;
@@ -54,7 +57,7 @@ struct vm {
 	struct irq_routing __rcu *routing;	/* replaced under vm->lock */
 	struct apic_map *apic_map;		/* APIC ids to local APICs; with the irqchip */
 	atomic_t lint0_nmi;			/* local APICs whose LINT0 delivers NMIs: the PIT feeds them */
-	bool x2apic_ids, x2apic_no_bcast_quirk;	/* KVM_CAP_X2APIC_API; written before vCPUs exist */
+	bool x2apic_ids, x2apic_no_bcast_quirk;	/* KVM_CAP_X2APIC_API; never cleared */
 
 	gpa_t tss_addr;				/* KVM_SET_TSS_ADDR; vm->lock */
 	gpa_t identity_map_addr;		/* KVM_SET_IDENTITY_MAP_ADDR; vm->lock */
@@ -203,6 +206,7 @@ struct vcpu {
 		gva_t gla;
 		bool gpa_valid;
 		bool gpa_writable;	/* the walk of the exit was one for a write */
+		bool x87_fault;		/* an MMX instruction has met a pending #MF */
 	} mmio;
 	struct {
 		u16 port;

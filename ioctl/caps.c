@@ -81,6 +81,8 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_REINJECT_CONTROL, 1 },
 	{ KVM_CAP_NOP_IO_DELAY, 1 },
 	{ KVM_CAP_TSC_DEADLINE_TIMER, 1 },
+	{ KVM_CAP_COALESCED_MMIO, KVM_COALESCED_MMIO_PAGE_OFFSET },
+	{ KVM_CAP_COALESCED_PIO, 1 },
 
 	/* Running */
 	{ KVM_CAP_HLT, 1 },

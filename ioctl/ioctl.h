@@ -16,6 +16,9 @@
 #define MAX_CPUID_ENTRIES	256
 #define MAX_MSR_ENTRIES		256
 
+/* What a vCPU's fd maps: struct kvm_run, port I/O data, the ring of coalesced I/O. */
+#define VCPU_MMAP_PAGES		3
+
 /* How the argument of a row travels, and what must hold around its handler. */
 #define IO_IN		BIT(0)	/* @size bytes are copied in before @data is called */
 #define IO_OUT		BIT(1)	/* ... and out when it succeeded */

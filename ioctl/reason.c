@@ -30,7 +30,7 @@ static const struct {
 /* Not refusals but the ordinary way back to user space. */
 static bool is_interruption(long ret)
 {
-	return ret == -EINTR || ret == -EAGAIN || ret == -ERESTARTNOINTR;
+	return ret == -EINTR || ret == -EAGAIN || ret == -ERESTARTNOHAND;
 }
 
 /**

@@ -83,7 +83,7 @@ static long sys_get_api_version(struct dev_file *dev, unsigned long arg)
 /* struct kvm_run and the port I/O page; there is no ring of coalesced MMIO behind them. */
 static long sys_get_vcpu_mmap_size(struct dev_file *dev, unsigned long arg)
 {
-	return arg ? -EINVAL : 2 * PAGE_SIZE;
+	return arg ? -EINVAL : VCPU_MMAP_PAGES * PAGE_SIZE;
 }
 
 static long sys_check_extension(struct dev_file *dev, unsigned long arg)

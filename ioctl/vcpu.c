@@ -114,12 +114,16 @@ static struct vcpu *vcpu_create(struct vm *vm, u32 id)
 static vm_fault_t vcpu_mmap_fault(struct vm_fault *vmf)
 {
 	struct vcpu *vcpu = vmf->vma->vm_file->private_data;
-	void *pages[] = { vcpu->run, vcpu->pio_data };
+	/* The third is KVM_COALESCED_MMIO's, where KVM_CAP_COALESCED_MMIO says. */
+	void *pages[] = { vcpu->run, vcpu->pio_data, coalesced_ring_page(vcpu->vm) };
 	pgoff_t index = vmf->pgoff;
 
 	if (index >= ARRAY_SIZE(pages))
 		return VM_FAULT_SIGBUS;
-	vmf->page = virt_to_page(pages[array_index_nospec(index, ARRAY_SIZE(pages))]);
+	index = array_index_nospec(index, ARRAY_SIZE(pages));
+	if (!pages[index])
+		return VM_FAULT_OOM;
+	vmf->page = virt_to_page(pages[index]);
 	get_page(vmf->page);
 	return 0;
 }

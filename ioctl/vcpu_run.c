@@ -200,21 +200,32 @@ static int vcpu_exit_by_signal(struct vcpu *vcpu)
 }
 
 /*
- * What the host wants of this thread before it enters the guest again. The kernel's own helper
- * for this takes KVM's vCPU and writes into it. Work that only the return to user space can do
- * (task work, rseq) is reached by restarting the system call, which user space does not notice.
+ * Work that only the return to user space can do (task work, rseq): the kernel restarts the system
+ * call, which user space does not notice - unless a signal arrives on the way, whose handler then
+ * ends KVM_RUN as any other would.
+ */
+static int vcpu_restart(struct vcpu *vcpu)
+{
+	vcpu->run->exit_reason = KVM_EXIT_INTR;
+	set_thread_flag(TIF_SIGPENDING);
+	return -ERESTARTNOHAND;
+}
+
+/*
+ * What the host wants of this thread before it enters the guest again. The kernel's own helper for
+ * this takes KVM's vCPU and writes into it. Signals come after the scheduler, which may bring them.
  */
 static int vcpu_host_work(struct vcpu *vcpu)
 {
-	if (signal_pending(current))
-		return vcpu_exit_by_signal(vcpu);
 	if (need_resched()) {
 		srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
 		schedule();
 		vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
 	}
+	if (signal_pending(current))
+		return vcpu_exit_by_signal(vcpu);
 	if (test_thread_flag(TIF_NOTIFY_RESUME))
-		return restart_syscall();
+		return vcpu_restart(vcpu);
 	return RUN_RESUME;
 }
 

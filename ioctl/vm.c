@@ -47,6 +47,7 @@ static void vm_destroy(struct vm *vm)
 	xa_destroy(&vm->vcpus);
 	irqchip_destroy(vm);
 	iobus_destroy(vm);
+	coalesced_destroy(vm);
 	mmu_vm_destroy(vm);
 	vmx_vm_destroy(vm);
 	vmx_disable(vm);
@@ -72,6 +73,8 @@ static void vm_init_fields(struct vm *vm)
 	mutex_init(&vm->lock);
 	mutex_init(&vm->slots_lock);
 	raw_spin_lock_init(&vm->tsc_lock);
+	raw_spin_lock_init(&vm->coalesced_lock);
+	INIT_LIST_HEAD(&vm->coalesced);
 	xa_init(&vm->vcpus);
 	vm->identity_map_addr = DEFAULT_IDENTITY_MAP;
 	vm->default_tsc_khz = hw.tsc_khz;
@@ -218,12 +221,36 @@ static long vm_ioctl_get_tsc_khz(struct vm *vm, unsigned long arg)
 	return vm->default_tsc_khz;
 }
 
+static int vm_ioctl_register_coalesced(struct vm *vm, void *arg)
+{
+	int ret;
+
+	mutex_lock(&vm->slots_lock);
+	ret = coalesced_register(vm, arg);
+	mutex_unlock(&vm->slots_lock);
+	return ret;
+}
+
+static int vm_ioctl_unregister_coalesced(struct vm *vm, void *arg)
+{
+	int ret;
+
+	mutex_lock(&vm->slots_lock);
+	ret = coalesced_unregister(vm, arg);
+	mutex_unlock(&vm->slots_lock);
+	return ret;
+}
+
 static const struct vm_ioctl vm_ioctls[] = {
 	{ KVM_SET_USER_MEMORY_REGION, sizeof(struct kvm_userspace_memory_region), IO_IN,
 	  .data = vm_ioctl_set_user_memory_region },
 	{ COMPAT_SET_USER_MEMORY_REGION2, sizeof(struct compat_memory_region2), IO_IN,
 	  .data = vm_ioctl_set_user_memory_region2 },
 	{ KVM_GET_DIRTY_LOG, sizeof(struct kvm_dirty_log), IO_IN, .data = vm_ioctl_get_dirty_log },
+	{ KVM_REGISTER_COALESCED_MMIO, sizeof(struct kvm_coalesced_mmio_zone), IO_IN,
+	  .data = vm_ioctl_register_coalesced },
+	{ KVM_UNREGISTER_COALESCED_MMIO, sizeof(struct kvm_coalesced_mmio_zone), IO_IN,
+	  .data = vm_ioctl_unregister_coalesced },
 	{ KVM_CREATE_VCPU, .raw = vcpu_create_fd },
 	{ KVM_CHECK_EXTENSION, .raw = vm_ioctl_check_extension },
 	{ KVM_ENABLE_CAP, sizeof(struct kvm_enable_cap), IO_IN | IO_LOCK,

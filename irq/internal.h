@@ -122,6 +122,7 @@ struct apic_map {
 	unsigned int nr_vcpus;		/* when it was built */
 	unsigned int limit;		/* entries of @phys in use */
 	bool aliased;			/* physical ids are not unique: match one by one */
+	bool has_xapic;			/* somebody takes an id of 0xff for everybody */
 	unsigned long eoi_vectors[4];	/* whose EOI the IOAPIC wants to know of; not of the map */
 	enum apic_logical_mode logical;
 	struct vlapic *flat[8];

@@ -115,5 +115,7 @@ int irqchip_x2apic_api(struct vm *vm, u64 flags)
 		WRITE_ONCE(vm->x2apic_ids, true);
 	if (flags & KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 		WRITE_ONCE(vm->x2apic_no_bcast_quirk, true);
+	if (irqchip_in_kernel(vm))
+		apic_map_dirty(vm);
 	return 0;
 }

@@ -48,8 +48,12 @@ void pic8259_update(struct pic8259 *pic);
 u8 pic8259_intack(struct pic8259 *pic);
 
 /**
- * pic8259_write() - a port: @slave selects the chip, @a0 is the address line. Returns the inputs
- * newly unmasked.
+ * pic8259_write() - a write to a port
+ * @pic: the pair
+ * @slave: 1 for the slave's ports
+ * @a0: the address line: mask register and ICW2 to ICW4
+ * @value: the byte
+ * Return: inputs that were unmasked by it, a bit each.
  */
 u16 pic8259_write(struct pic8259 *pic, unsigned int slave, bool a0, u8 value);
 

@@ -58,15 +58,13 @@ u8 pit8254_read(struct kvm_pit_channel_state *c, s64 elapsed);
 /** pit8254_gate_restarts() - does this new level of the gate make the counter begin again? */
 bool pit8254_gate_restarts(const struct kvm_pit_channel_state *c, u8 gate);
 
-/**
- * pit8254_is_periodic() and pit8254_is_one_shot() - what channel 0's mode makes of its timer;
- * neither: none.
- */
+/** pit8254_is_periodic() - does channel 0 interrupt again and again in this mode? */
 static inline bool pit8254_is_periodic(u8 mode)
 {
 	return mode == 2 || mode == 3;
 }
 
+/** pit8254_is_one_shot() - does it interrupt once? In neither case, it does not at all. */
 static inline bool pit8254_is_one_shot(u8 mode)
 {
 	return mode == 0 || mode == 1 || mode == 4;

@@ -452,6 +452,22 @@ unsigned int vlapic_take_init_sipi(struct vcpu *vcpu, u8 *sipi)
 	return events;
 }
 
+void vlapic_restore_sipi(struct vcpu *vcpu, int vector, unsigned int events)
+{
+	struct vlapic *apic = vcpu->lapic;
+
+	if (!apic)
+		return;
+	if (vector >= 0)
+		WRITE_ONCE(apic->sipi_vector, vector);
+	if (events & VLAPIC_EV_SIPI)
+		set_bit(ilog2(VLAPIC_EV_SIPI), &apic->events);
+	if (events & VLAPIC_EV_INIT)
+		set_bit(ilog2(VLAPIC_EV_INIT), &apic->events);
+	if (events)
+		vcpu_request(vcpu, REQ_EVENT);
+}
+
 void vlapic_deliver_lint(struct vcpu *vcpu, int lint)
 {
 	if (vcpu->lapic)

@@ -226,6 +226,7 @@ static void map_add_physical(struct apic_map *map, struct vlapic *apic)
 {
 	u32 id = apic->x2apic ? vlapic_x2apic_id(apic) : vlapic_xapic_id(apic);
 
+	map->has_xapic |= !apic->x2apic;
 	/* With 32-bit ids in use, ids of xAPICs that wrapped round yield to the others. */
 	if (!apic->vcpu->vm->x2apic_ids) {
 		map->aliased |= !!map->phys[id];
@@ -301,6 +302,7 @@ static void apic_map_rebuild(struct vm *vm)
 	memset(map->cluster, 0, sizeof(map->cluster));
 	memset(map->phys, 0, map->limit * sizeof(map->phys[0]));
 	map->aliased = false;
+	map->has_xapic = false;
 	map->logical = LOGICAL_NONE;
 	limit = 0x100;
 	vm_for_each_vcpu(i, vcpu, vm) {
@@ -322,7 +324,7 @@ static bool apic_dest_is_broadcast(const struct vm *vm, const struct apic_map *m
 {
 	if (vm->x2apic_no_bcast_quirk)
 		return dest == X2APIC_BROADCAST ||
-		       (dest == XAPIC_BROADCAST && map->logical != LOGICAL_X2APIC);
+		       (dest == XAPIC_BROADCAST && map->has_xapic);
 	return dest == (source && source->x2apic ? X2APIC_BROADCAST : XAPIC_BROADCAST);
 }
 

@@ -204,12 +204,14 @@ int vlapic_msr_write(struct vcpu *vcpu, u32 msr, u64 value)
 		return 1;
 	if (reg == APIC_ICR >> 4)
 		return vlapic_write_x2apic_icr(apic, value);
-	if (value >> 32 || reg > LAST_REG)
-		return 1;
 	if (likely(reg == APIC_EOI >> 4)) {
+		if (value)
+			return 1;
 		vlapic_eoi(apic);
 		return 0;
 	}
+	if (value >> 32 || reg > LAST_REG || (reg == APIC_TASKPRI >> 4 && value > 0xff))
+		return 1;
 	return vlapic_write(apic, reg << 4, value);
 }
 

@@ -91,9 +91,10 @@ static void fault_limit_level(struct page_fault *pf)
 	const struct memslot *slot = pf->slot;
 	u64 span, shift = slot->base_gfn - (slot->hva >> PAGE_SHIFT);
 
+	pf->fill = false;
 	if (likely(pf->goal_level == 1))
 		return;
-	if (slot->dirty_bitmap || !hw.ept_2m || (pf->exec && mmu_nx_large))
+	if (slot->dirty_bitmap || !hw.ept_2m)
 		pf->goal_level = 1;
 	else if (!hw.ept_1g)
 		pf->goal_level = min_t(u8, pf->goal_level, HOST_LEVEL_2M);
@@ -105,7 +106,11 @@ static void fault_limit_level(struct page_fault *pf)
 		offset = (pf->gfn & ~(span - 1)) - slot->base_gfn;
 		/* An offset that wrapped below the slot's start is larger than any slot. */
 		if (!(shift & (span - 1)) && offset < slot->npages && slot->npages - offset >= span)
-			return;
+			break;
+	}
+	if (pf->goal_level > 1 && pf->exec && mmu_nx_large) {
+		pf->goal_level = 1;
+		pf->fill = true;
 	}
 }
 
@@ -119,7 +124,7 @@ static bool fault_is_stale(struct vm_mmu *mmu, const struct page_fault *pf)
 	lockdep_assert_held(&mmu->lock);
 
 	if (unlikely(mmu->invalidate_in_progress)) {
-		u64 size = spte_span(pf->goal_level) << PAGE_SHIFT;
+		u64 size = spte_span(pf->fill ? 2 : pf->goal_level) << PAGE_SHIFT;
 		hva_t start = pf->hva & ~(size - 1);
 
 		if (start <= mmu->invalidate_last && start + size - 1 >= mmu->invalidate_start)

@@ -128,12 +128,38 @@ static int tdp_set_leaf(struct vcpu *vcpu, struct page_fault *pf, u64 *sptep, u6
 	return PF_FIXED;
 }
 
+/*
+ * The host maps the whole 2M by one entry, and the guest got a table for it only because it
+ * executes there: the other 511 faults need not happen. Not accessed yet, as far as the CPU can
+ * tell.
+ */
+static void tdp_fill(struct vcpu *vcpu, const struct page_fault *pf, u64 *table)
+{
+	struct spte_leaf leaf = {
+		.pfn = pf->pfn & ~(u64)(SPTE_ENTRIES - 1),
+		.level = 1,
+		.write = pf->map_writable,
+		.exec = true,
+		.host_writable = pf->map_writable,
+		.uncached = pf->uncached,
+	};
+	unsigned int i;
+	long count = 0;
+
+	for (i = 0; i < SPTE_ENTRIES; i++, leaf.pfn++)
+		if (!spte_present(READ_ONCE(table[i])) &&
+		    !cmpxchg64(&table[i], 0, spte_make_leaf(&leaf, false)))
+			count++;
+	tdp_account(vcpu->vm, 1, count);
+}
+
 int tdp_map(struct vcpu *vcpu, struct page_fault *pf)
 {
 	struct vm_mmu *mmu = &vcpu->vm->mmu;
 	unsigned int level = mmu->root_level;
 	u64 *table = __va(mmu->root);
 	u64 *sptep, spte;
+	int r;
 
 	lockdep_assert_held(&mmu->lock);
 
@@ -149,7 +175,7 @@ int tdp_map(struct vcpu *vcpu, struct page_fault *pf)
 			 */
 			if (!mmu_nx_large)
 				return TDP_CONFLICT;
-			pf->goal_level--;
+			pf->fill = --pf->goal_level == 1;
 			continue;
 		}
 		if (!spte_present(spte)) {
@@ -160,7 +186,10 @@ int tdp_map(struct vcpu *vcpu, struct page_fault *pf)
 		if (spte_leaf(spte, level))
 			return spte_allows(spte, pf->write, pf->exec) ? PF_FIXED : TDP_CONFLICT;
 	}
-	return tdp_set_leaf(vcpu, pf, sptep, spte, level == 1 || !mmu_nx_large);
+	r = tdp_set_leaf(vcpu, pf, sptep, spte, level == 1 || !mmu_nx_large);
+	if (r == PF_FIXED && unlikely(pf->fill))
+		tdp_fill(vcpu, pf, table);
+	return r;
 }
 
 /* Count a detached table's leaves and put it and those below it on the list. */

@@ -122,20 +122,24 @@ static const struct {
 	{ 0x80000004, copy_host_leaf },
 };
 
+static struct kvm_cpuid_entry2 *find(struct kvm_cpuid2 *c, u32 leaf, u32 index)
+{
+	for (u32 i = 0; i < c->nent; i++) {
+		if (c->entries[i].function == leaf && c->entries[i].index == index)
+			return &c->entries[i];
+	}
+	return NULL;
+}
+
+/* Room for what the functions below add. */
+#define ADDED_ENTRIES	4
+
 /* The second level of a topology leaf may be missing from what the device lists. */
 static void add_core_level(struct kvm_cpuid2 *c, u32 leaf)
 {
-	struct kvm_cpuid_entry2 *first = NULL;
+	struct kvm_cpuid_entry2 *first = find(c, leaf, 0);
 
-	for (u32 i = 0; i < c->nent; i++) {
-		if (c->entries[i].function != leaf)
-			continue;
-		if (c->entries[i].index == 1)
-			return;
-		if (c->entries[i].index == 0)
-			first = &c->entries[i];
-	}
-	if (!first || c->nent == MAX_ENTRIES)
+	if (!first || find(c, leaf, 1))
 		return;
 	first->flags |= KVM_CPUID_FLAG_SIGNIFCANT_INDEX;
 	c->entries[c->nent] = *first;
@@ -143,12 +147,43 @@ static void add_core_level(struct kvm_cpuid2 *c, u32 leaf)
 	c->nent++;
 }
 
+static void set_leaf(struct kvm_cpuid2 *c, u32 leaf, u32 eax, u32 ebx, u32 ecx)
+{
+	struct kvm_cpuid_entry2 *e = find(c, leaf, 0);
+
+	if (!e)
+		e = &c->entries[c->nent++];
+	*e = (struct kvm_cpuid_entry2) { .function = leaf, .eax = eax, .ebx = ebx, .ecx = ecx };
+}
+
+/*
+ * Tell the TSC's frequency, which a guest without a paravirtual clock would measure for a tenth of
+ * a second. Leaf 0x15 also gives the local APIC timer's, so only with the deadline timer, where
+ * nobody counts that.
+ */
+static void add_frequency(struct vcpu *v, struct kvm_cpuid2 *c)
+{
+	struct kvm_cpuid_entry2 *max = find(c, 0, 0), *features = find(c, 1, 0);
+	int khz = ioctl(v->fd, KVM_GET_TSC_KHZ, 0);
+	u32 ratio = 1;
+
+	if (khz <= 0 || !max || !features || !(features->ecx & F1C_TSC_DEADLINE))
+		return;
+	/* Crystal clock in Hz, times a whole number: keep the product of both exact. */
+	while (khz * 1000ull / ratio > 0xffffffff || khz % (int)ratio)
+		ratio++;
+	if (max->eax < 0x16)
+		max->eax = 0x16;
+	set_leaf(c, 0x15, 1, ratio, (u32)(khz * 1000ull / ratio));
+	set_leaf(c, 0x16, (u32)khz / 1000, (u32)khz / 1000, 100);
+}
+
 void cpuid_setup(struct vcpu *v)
 {
 	struct kvm_cpuid2 *host = get_supported(v->vm);
 	struct kvm_cpuid2 *c;
 
-	c = realloc(host, sizeof(*c) + (host->nent + 2) * sizeof(c->entries[0]));
+	c = realloc(host, sizeof(*c) + (host->nent + ADDED_ENTRIES) * sizeof(c->entries[0]));
 	if (!c)
 		die("out of memory");
 	add_core_level(c, 0x0b);
@@ -159,6 +194,7 @@ void cpuid_setup(struct vcpu *v)
 				adjustments[k].adjust(v, &c->entries[i]);
 		}
 	}
+	add_frequency(v, c);
 	if (ioctl(v->fd, KVM_SET_CPUID2, c))
 		die_errno("KVM_SET_CPUID2 for vCPU %u", v->index);
 	free(c);

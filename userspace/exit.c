@@ -137,6 +137,9 @@ void exit_handle(struct vcpu *v)
 {
 	u32 reason = v->run->exit_reason;
 
+	/* What was written before this exit comes before it. */
+	if (v->vm->coalesce)
+		coalesce_drain_slow(v->vm->coalesce);
 	if (reason == KVM_EXIT_IO && serial_fast_path(v))
 		return;
 	if (reason < NR_EXIT_REASONS && exits[reason].handle)

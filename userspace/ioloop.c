@@ -107,6 +107,8 @@ static struct timespec *next_deadline(struct vm *vm, s64 end, struct timespec *t
 		if (wait < 0 || left < wait)
 			wait = left;
 	}
+	if (coalesce_poll(vm) && (wait < 0 || wait > COALESCE_POLL))
+		wait = COALESCE_POLL;
 	if (wait < 0)
 		return NULL;
 	ts->tv_sec = wait / 1000000000;
@@ -179,6 +181,8 @@ void ioloop_run(struct vm *vm)
 	}
 	/* The guest may still print on its way out of KVM_RUN. */
 	vcpu_stop_all(vm);
+	if (vm->coalesce)
+		coalesce_drain_slow(vm->coalesce);
 	drain(vm, p);
 	close(signal_fd);
 }

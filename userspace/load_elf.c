@@ -14,7 +14,8 @@
 #define MAX_SEGMENTS	64
 #define LOADER_END	0x10000u	/* descriptors, page tables, boot parameters */
 
-static void load_segment(struct vm *vm, const struct image *img, const struct elf64_phdr *ph, u64 *end)
+static void load_segment(struct vm *vm, const struct image *img, const struct elf64_phdr *ph,
+			 u64 *end)
 {
 	u8 *to = vm_ram(vm, ph->p_paddr, ph->p_memsz);
 

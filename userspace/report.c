@@ -129,7 +129,7 @@ void report_vcpu(struct vcpu *v)
 	struct kvm_regs r;
 
 	console_settle(&v->vm->console);
-	say("state of vCPU %u after exit %u (%s):", v->index, v->run->exit_reason,
+	say("state of vCPU %u, last exit %u (%s):", v->index, v->run->exit_reason,
 	    exit_name(v->run->exit_reason));
 	if (ioctl(v->fd, KVM_GET_REGS, &r) || ioctl(v->fd, KVM_GET_SREGS, &s)) {
 		say("cannot be read: %s", strerror(errno));

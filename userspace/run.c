@@ -50,6 +50,7 @@ static void create_machine(struct vm *vm)
 	loader_load(vm);
 	for (unsigned int i = 0; i < vm->nr_vcpus; i++)
 		vcpu_create(vm, i);
+	coalesce_setup(vm);
 }
 
 static const char * const stop_messages[] = {
@@ -77,6 +78,8 @@ int cmd_run(const struct options *opt, u64 start)
 	stop = (size_t)atomic_load(&vm.stop);
 	if (stop < ARRAY_SIZE(stop_messages) && stop_messages[stop])
 		say("%s", stop_messages[stop]);
+	for (unsigned int i = 0; stop == STOP_TIMEOUT && i < vm.nr_vcpus; i++)
+		report_vcpu(&vm.vcpu[i]);
 	if (opt->verbose)
 		stats_unhandled(&vm);
 	if (opt->stats)

@@ -358,6 +358,29 @@ void serial_input(struct serial *s, bool brk);
 /** serial_drained() - the console's output ring has room again. @s: the port */
 void serial_drained(struct serial *s);
 
+/* ---- coalesce.c ---- */
+
+struct coalesce;
+
+/** coalesce_setup() - let the kernel collect console output, if it can. @vm: has a vCPU */
+void coalesce_setup(struct vm *vm);
+
+/** coalesce_drain_slow() - take what has been collected; any thread. @c: the ring */
+void coalesce_drain_slow(struct coalesce *c);
+
+/** coalesce_end() - have every write exit from now on. @vm: the VM */
+void coalesce_end(struct vm *vm);
+
+/**
+ * coalesce_poll() - take what a guest left behind that has stopped exiting; I/O thread
+ * @vm: the VM
+ *
+ * Returns true while this has to be called again within COALESCE_POLL.
+ */
+bool coalesce_poll(struct vm *vm);
+
+#define COALESCE_POLL	50000000	/* ns */
+
 /* ---- the other devices; each registers itself on the port bus ---- */
 
 struct rtc;
@@ -469,6 +492,7 @@ struct port_count {
  * @mmio_dropped: memory accesses that nothing took
  * @console: see there
  * @serial: COM1
+ * @coalesce: ring of collected output, or NULL
  * @rtc: the clock
  * @wake_fd: eventfd that wakes the I/O thread
  * @stop: an enum stop_kind; set once
@@ -490,6 +514,7 @@ struct vm {
 	atomic_uint mmio_dropped;
 	struct console console;
 	struct serial *serial;
+	struct coalesce *coalesce;
 	struct rtc *rtc;
 	int wake_fd;
 	atomic_int stop;

@@ -177,6 +177,8 @@ static void update_irq(struct serial *s)
 	if (line == s->line)
 		return;
 	s->line = line;
+	if (line && pending(s) == IIR_THRI)
+		coalesce_end(s->vm);
 	vm_irq(s->vm, IRQ_COM1, line);
 }
 

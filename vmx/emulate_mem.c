@@ -141,7 +141,8 @@ void emulate_log_rewind(struct vcpu *vcpu)
 
 /* ---- MMIO ---- */
 
-bool emulate_must_wait(const struct vcpu *vcpu)
+/* No further MMIO before user space has been told of what is queued. */
+static bool must_wait(const struct vcpu *vcpu)
 {
 	return unlikely(vcpu->pio.needed ||
 			(vcpu->mmio.nr_frags && (vcpu->mmio.frozen || !vcpu->mmio.is_write)));
@@ -181,7 +182,7 @@ static enum em_cb mmio_piece(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned 
 {
 	if (unlikely(vcpu->mmio.log_pos < vcpu->mmio.nr_log))
 		return replay(vcpu, data, len, write);
-	if (emulate_must_wait(vcpu))
+	if (must_wait(vcpu))
 		return EM_CB_PENDING;
 	if (unlikely(!log_has_room(vcpu, len)))
 		return EM_CB_FAIL;

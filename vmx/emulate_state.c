@@ -4,8 +4,10 @@
  * and the odd instruction.
  * This file must not make a check that regs.c or msr.c makes.
  */
+#include <linux/nospec.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
+#include <asm/fpu/types.h>
 #include <asm/processor-flags.h>
 
 #include "guest_state.h"
@@ -171,35 +173,118 @@ static void fpu_put(struct em_ctx *ctx)
 	fpregs_unlock();
 }
 
-#define FOR_EACH_VEC(op)									\
-	op(0) op(1) op(2) op(3) op(4) op(5) op(6) op(7) op(8) op(9) op(10) op(11) op(12) op(13)	\
-	op(14) op(15)
+#define DEFINE_VEC(n)								\
+static void read_xmm##n(void *buf)						\
+{										\
+	asm volatile("movdqu %%xmm" #n ", %0" : "=m"(*(u8 (*)[16])buf));	\
+}										\
+static void read_ymm##n(void *buf)						\
+{										\
+	asm volatile("vmovdqu %%ymm" #n ", %0" : "=m"(*(u8 (*)[32])buf));	\
+}										\
+static void write_xmm##n(const void *buf)					\
+{										\
+	asm volatile("movdqu %0, %%xmm" #n : : "m"(*(const u8 (*)[16])buf));	\
+}										\
+static void write_ymm##n(const void *buf)					\
+{										\
+	asm volatile("vmovdqu %0, %%ymm" #n : : "m"(*(const u8 (*)[32])buf));	\
+}
 
-#define READ_XMM(n)	case n: asm("movdqu %%xmm" #n ", %0" : "=m"(*(u8 (*)[16])buf)); break;
-#define READ_YMM(n)	case n: asm("vmovdqu %%ymm" #n ", %0" : "=m"(*(u8 (*)[32])buf)); break;
-#define WRITE_XMM(n) \
-	case n: \
-		asm volatile("movdqu %0, %%xmm" #n : : "m"(*(const u8(*)[16])buf)); \
-		break;
-#define WRITE_YMM(n) \
-	case n: \
-		asm volatile("vmovdqu %0, %%ymm" #n : : "m"(*(const u8(*)[32])buf)); \
-		break;
+DEFINE_VEC(0)
+DEFINE_VEC(1)
+DEFINE_VEC(2)
+DEFINE_VEC(3)
+DEFINE_VEC(4)
+DEFINE_VEC(5)
+DEFINE_VEC(6)
+DEFINE_VEC(7)
+DEFINE_VEC(8)
+DEFINE_VEC(9)
+DEFINE_VEC(10)
+DEFINE_VEC(11)
+DEFINE_VEC(12)
+DEFINE_VEC(13)
+DEFINE_VEC(14)
+DEFINE_VEC(15)
+
+#define VEC(n)	{ read_xmm##n, read_ymm##n, write_xmm##n, write_ymm##n }
+
+static const struct {
+	void (*read16)(void *buf);
+	void (*read32)(void *buf);
+	void (*write16)(const void *buf);
+	void (*write32)(const void *buf);
+} vec[] = {
+	VEC(0), VEC(1), VEC(2), VEC(3), VEC(4), VEC(5), VEC(6), VEC(7),
+	VEC(8), VEC(9), VEC(10), VEC(11), VEC(12), VEC(13), VEC(14), VEC(15),
+};
 
 static void read_vec(struct em_ctx *ctx, unsigned int index, void *buf, unsigned int size)
 {
+	index = array_index_nospec(index, ARRAY_SIZE(vec));
 	if (size == 16)
-		switch (index) { FOR_EACH_VEC(READ_XMM) }
+		vec[index].read16(buf);
 	else
-		switch (index) { FOR_EACH_VEC(READ_YMM) }
+		vec[index].read32(buf);
 }
 
 static void write_vec(struct em_ctx *ctx, unsigned int index, const void *buf, unsigned int size)
 {
+	index = array_index_nospec(index, ARRAY_SIZE(vec));
 	if (size == 16)
-		switch (index) { FOR_EACH_VEC(WRITE_XMM) }
+		vec[index].write16(buf);
 	else
-		switch (index) { FOR_EACH_VEC(WRITE_YMM) }
+		vec[index].write32(buf);
+}
+
+/* ---- MMX registers: the significands of the x87 stack, by physical number ---- */
+
+#define FSW_ES		BIT(7)	/* an unmasked exception waits for the next instruction */
+#define FSW_TOP_SHIFT	11
+
+/* FXSAVE neither changes the x87 state, as an MMX instruction does, nor faults. */
+static void read_mmx(struct em_ctx *ctx, unsigned int index, u64 *val)
+{
+	struct fxregs_state fx __aligned(16);
+	unsigned int top;
+
+	asm volatile("fxsave64 %0" : "=m"(fx));
+	top = fx.swd >> FSW_TOP_SHIFT & 7;
+	memcpy(val, &fx.st_space[((index - top) & 7) * 4], sizeof(*val));
+	if (fx.swd & FSW_ES)
+		em_to_vcpu(ctx)->mmio.x87_fault = true;
+}
+
+#define DEFINE_MMX(n)						\
+static void write_mm##n(const u64 *val)				\
+{								\
+	asm volatile("movq %0, %%mm" #n : : "m"(*val));		\
+}
+
+DEFINE_MMX(0)
+DEFINE_MMX(1)
+DEFINE_MMX(2)
+DEFINE_MMX(3)
+DEFINE_MMX(4)
+DEFINE_MMX(5)
+DEFINE_MMX(6)
+DEFINE_MMX(7)
+
+static void (*const write_mm[])(const u64 *val) = {
+	write_mm0, write_mm1, write_mm2, write_mm3, write_mm4, write_mm5, write_mm6, write_mm7,
+};
+
+/* The host must not take the guest's pending #MF; the guest gets it instead of what follows. */
+static void write_mmx(struct em_ctx *ctx, unsigned int index, u64 val)
+{
+	u16 fsw;
+
+	asm volatile("fnstsw %0" : "=m"(fsw));
+	if (fsw & FSW_ES)
+		em_to_vcpu(ctx)->mmio.x87_fault = true;
+	else
+		write_mm[array_index_nospec(index, ARRAY_SIZE(write_mm))](&val);
 }
 
 /* ---- The rest ---- */
@@ -273,5 +358,7 @@ const struct em_ops emulate_ops = {
 	.fpu_put = fpu_put,
 	.read_vec = read_vec,
 	.write_vec = write_vec,
+	.read_mmx = read_mmx,
+	.write_mmx = write_mmx,
 	.misc = misc,
 };

@@ -67,6 +67,7 @@ static void begin(struct vcpu *vcpu)
 	vcpu->pio.needed = false;
 	vcpu->pio.ready = 0;
 	vcpu->pio.taken = 0;
+	vcpu->mmio.x87_fault = false;
 	emulate_log_clear(vcpu);
 }
 
@@ -199,7 +200,10 @@ static int finish(struct vcpu *vcpu, enum em_result result)
 	vcpu->mmio.resume = false;
 	switch (result) {
 	case EM_DONE:
-		finish_done(vcpu);
+		if (unlikely(vcpu->mmio.x87_fault))
+			vcpu_queue_exception(vcpu, VEC_MF);
+		else
+			finish_done(vcpu);
 		break;
 	case EM_RESTART:
 		write_back(vcpu, false);

@@ -58,7 +58,9 @@ int handle_io(struct vcpu *vcpu)
 	unsigned long qual = to_vmx(vcpu)->info.qual;
 
 	vcpu->stat.io_exits++;
-	if (qual & IO_QUAL_STRING)
+	if (qual & IO_QUAL_STRING) {
+		to_vmx(vcpu)->l1d_flush = true;
 		return vcpu_emulate(vcpu, INVALID_GPA, 0);
+	}
 	return vcpu_pio(vcpu, FIELD_GET(IO_QUAL_PORT, qual), io_size(qual), qual & IO_QUAL_IN);
 }

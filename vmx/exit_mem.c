@@ -21,6 +21,7 @@ static int emulate_mmio(struct vcpu *vcpu)
 			  (EPT_QUAL_GLA_VALID | EPT_QUAL_TRANSLATED);
 
 	vcpu->stat.mmio_exits++;
+	to_vmx(vcpu)->l1d_flush = true;
 	/* An access by the page walk itself has no operand address to offer. */
 	return vcpu_emulate(vcpu, translated ? info->gpa : INVALID_GPA, info->gla);
 }
@@ -41,7 +42,6 @@ int handle_ept_violation(struct vcpu *vcpu)
 	if ((info->qual & EPT_QUAL_NMI_UNBLOCKING) && !(info->idt_info & INTR_VALID))
 		vmx_set_nmi_masked(vcpu, true);
 
-	vmx->l1d_flush = true;
 	if (mmu_is_mmio_gpa(vcpu, info->gpa))
 		return emulate_mmio(vcpu);
 	ret = mmu_handle_fault(vcpu, &pf);
@@ -74,6 +74,9 @@ static int reflect_debug(struct vcpu *vcpu)
 {
 	u64 bits = to_vmx(vcpu)->info.qual & (DR_TRAP_BITS | DR6_BD | DR_STEP | BIT(15) | BIT(11) | BIT(16));
 
+	/* INT1 is an instruction of its own: the trap comes after it. */
+	if ((to_vmx(vcpu)->info.intr_info & INTR_TYPE) == INTR_TYPE_PRIV_SOFT)
+		vcpu_set_rip(vcpu, vcpu->rip + to_vmx(vcpu)->info.insn_len);
 	vmx_queue_debug(vcpu, bits);
 	return RUN_RESUME;
 }

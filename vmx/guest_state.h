@@ -32,9 +32,9 @@ enum cpuid_cap {
 	NR_CPUID_CAPS
 };
 
-/** cpuid_init() - work out what the module supports here; once, after hw has been filled. */
+/* cpuid_init() - work out what the module supports here; once, after hw has been filled. */
 void cpuid_init(void);
-/** cpuid_vcpu_init() - what holds before the first KVM_SET_CPUID2; before vcpu_hw_reset(). */
+/* cpuid_vcpu_init() - what holds before the first KVM_SET_CPUID2; before vcpu_hw_reset(). */
 void cpuid_vcpu_init(struct vcpu *vcpu);
 /**
  * cpuid_update_dynamic() - follow CR4.OSXSAVE, CR4.PKE, IA32_APIC_BASE's enable bit, XCR0 and
@@ -44,22 +44,22 @@ void cpuid_vcpu_init(struct vcpu *vcpu);
  * Callers: whoever changed one of these. Does nothing but memory stores.
  */
 void cpuid_update_dynamic(struct vcpu *vcpu);
-/** cpuid_cap() - one word of feature bits that a guest may be given. */
+/* cpuid_cap() - one word of feature bits that a guest may be given. */
 u32 cpuid_cap(enum cpuid_cap cap);
-/** cpuid_xstate_size() - bytes of an XSAVE area with the components of @mask. */
+/* cpuid_xstate_size() - bytes of an XSAVE area with the components of @mask. */
 u32 cpuid_xstate_size(u64 mask, bool compacted);
-/**
+/*
  * cpuid_guest_features() - derive vcpu->guest_features, em.features and the masks that depend on
  * them.
  */
 void cpuid_guest_features(struct vcpu *vcpu);
-/**
+/*
  * cpuid_cr4_reserved() - CR4 bits a guest may not set, by what the module supports and, when
  * @by_guest, by its CPUID.
  */
 u64 cpuid_cr4_reserved(struct vcpu *vcpu, bool by_guest);
 
-/** cpuid_faulting() - CPUID above CPL 0 gets #GP: "CPUID Faulting", IA32_MISC_FEATURES_ENABLES. */
+/* cpuid_faulting() - CPUID above CPL 0 gets #GP: "CPUID Faulting", IA32_MISC_FEATURES_ENABLES. */
 static inline bool cpuid_faulting(const struct vcpu *vcpu)
 {
 	return unlikely(vcpu->msrs.misc_features & 1);
@@ -78,16 +78,19 @@ typedef int (*msr_set_fn)(struct vcpu *vcpu, const struct msr_row *row,
 #define MSR_ROW_HOST_W	BIT(3)	/* the guest may read it only */
 
 /**
- * struct msr_row - MSRs @first to @last, and what reading and writing them does
- * @get, @set: 0, or 1 to refuse; NULL refuses always
+ * struct msr_row - some MSRs with consecutive indices, and what reading and writing them does
+ * @first: the first one's index
+ * @more: how many follow it
+ * @get: 0, or 1 to refuse; NULL refuses always
+ * @set: the same
+ * @value: constant to read, reserved bits of a write, VMCS field: each handler says
  * @offset: of a u64 in struct vcpu, for the handlers that keep a plain value
- * @value: constant to read, or the reserved bits of a write: each handler says
  * @need: enum guest_feature + 1 that the guest's CPUID has to show, 0 for none; user space needs
  *	none
  * @flags: MSR_ROW_*
  */
 struct msr_row {
-	u32 first, last;
+	u32 first, more;
 	msr_get_fn get;
 	msr_set_fn set;
 	u64 value;
@@ -100,31 +103,30 @@ struct msr_row {
 extern const struct msr_row msr_rows[];
 extern const unsigned int msr_nr_rows;
 
-/** msr_vcpu_init() - power-up values of what survives INIT and RESET alike; once per vCPU. */
+/* msr_vcpu_init() - power-up values of what survives INIT and RESET alike; once per vCPU. */
 void msr_vcpu_init(struct vcpu *vcpu);
-/** msr_vcpu_reset() - RESET or INIT values of the MSRs kept by msr.c. Takes the VMCS itself. */
+/* msr_vcpu_reset() - RESET or INIT values of the MSRs kept by msr.c. Takes the VMCS itself. */
 void msr_vcpu_reset(struct vcpu *vcpu, bool init_event);
-/** msr_row_available() - does the index belong into the lists on this machine. */
+/* msr_row_available() - does the index belong into the lists on this machine. */
 bool msr_row_available(u32 index);
-u64 msr_arch_capabilities(void);
-/**
+/*
  * vcpu_set_apic_base() - IA32_APIC_BASE, of the in-kernel APIC or kept for user space's: 0, or 1
  * for #GP.
  */
 int vcpu_set_apic_base(struct vcpu *vcpu, u64 value, bool host);
-/** vcpu_set_efer() - WRMSR of IA32_EFER: 0, or 1 for #GP. */
+/* vcpu_set_efer() - WRMSR of IA32_EFER: 0, or 1 for #GP. */
 int vcpu_set_efer(struct vcpu *vcpu, u64 efer, bool host);
-/** efer_valid() - no reserved bit, and nothing the guest's CPUID does not offer. */
+/* efer_valid() - no reserved bit, and nothing the guest's CPUID does not offer. */
 bool efer_valid(struct vcpu *vcpu, u64 efer);
 
 /* ---- regs.c, segs.c ---- */
 
-/**
+/*
  * regs_cache_crs() - CR0, CR3 and CR4 into struct vcpu, for a caller who will need them all. Window
  * open.
  */
 void regs_cache_crs(struct vcpu *vcpu);
-/**
+/*
  * regs_set_pdptrs() - vcpu->pdptrs are new: into the VMCS when PAE paging is on. Takes the VMCS
  * itself.
  */
@@ -137,11 +139,7 @@ void regs_put_cr0(struct vcpu *vcpu, unsigned long val);
 void regs_put_cr3(struct vcpu *vcpu, unsigned long val);
 void regs_put_cr4(struct vcpu *vcpu, unsigned long val);
 void regs_put_dr7(struct vcpu *vcpu, unsigned long val);
-bool regs_xcr0_valid(struct vcpu *vcpu, u64 val);
-/** regs_dr6_fixed() - the bits of DR6 that read as one for this guest. */
-unsigned long regs_dr6_fixed(struct vcpu *vcpu);
 bool regs_pae_paging(struct vcpu *vcpu);
-bool regs_canonical(struct vcpu *vcpu, u64 address);
 
 static inline bool regs_long_mode(const struct vcpu *vcpu)
 {
@@ -159,41 +157,38 @@ static inline bool regs_long_mode(const struct vcpu *vcpu)
 #define SEG_RIGHTS_G		BIT(15)
 #define SEG_RIGHTS_UNUSABLE	BIT(16)
 
-u32 seg_rights(const struct kvm_segment *seg);
-/**
+/*
  * segs_read() and segs_write() - in the emulator's form, which is the VMCS's own. Take the VMCS
  * themselves.
  */
 void segs_read(struct vcpu *vcpu, struct em_segment *s, enum vcpu_seg which);
 void segs_write(struct vcpu *vcpu, const struct em_segment *s, enum vcpu_seg which);
-/** segs_read_rights() - access rights alone. Window open. */
+/* segs_read_rights() - access rights alone. Window open. */
 u32 segs_read_rights(enum vcpu_seg which);
 
 /* ---- tsc.c ---- */
 
-/**
+/*
  * tsc_vcpu_init() - default frequency, and an offset that starts the guest's TSC at 0 or in step
  * with its siblings.
  */
 void tsc_vcpu_init(struct vcpu *vcpu);
-/** tsc_adjust_write() - WRMSR of IA32_TSC_ADJUST. */
+/* tsc_adjust_write() - WRMSR of IA32_TSC_ADJUST. */
 void tsc_adjust_write(struct vcpu *vcpu, u64 value, bool host);
 
 /* ---- emulate_vcpu.c and its helpers emulate_mem.c, emulate_state.c, pio.c ---- */
 
 extern const struct em_ops emulate_ops;
-/** emulate_read_mode() - em.mode and em.cpl from the vCPU's state; caches CR0, CR3 and CR4. */
+/* emulate_read_mode() - em.mode and em.cpl from the vCPU's state; caches CR0, CR3 and CR4. */
 void emulate_read_mode(struct vcpu *vcpu);
-/**
+/*
  * emulate_resume() - user space has done its part of an instruction: run it again from its
  * beginning. RUN_*.
  */
 int emulate_resume(struct vcpu *vcpu);
-/** emulate_exit_mmio() and emulate_exit_pio() - tell user space of what is queued. RUN_TO_USER. */
+/* emulate_exit_mmio() and emulate_exit_pio() - tell user space of what is queued. RUN_TO_USER. */
 int emulate_exit_mmio(struct vcpu *vcpu);
 int emulate_exit_pio(struct vcpu *vcpu);
-/** emulate_must_wait() - no further MMIO before user space has been told of what is queued. */
-bool emulate_must_wait(const struct vcpu *vcpu);
 void emulate_log_clear(struct vcpu *vcpu);
 void emulate_log_rewind(struct vcpu *vcpu);
 

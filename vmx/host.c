@@ -73,8 +73,9 @@ void host_exit(void)
 }
 
 /*
- * Read every line of the pages, eight loads a turn: without microcode's help this is the price of each entry after user space
- * ran. The first pass brings the translations in, so that page walks of the second do not put page tables into the cache.
+ * Read every line of the pages, a page's 64 loads without a branch: without microcode's help this is the price of each entry
+ * after user space ran. The first pass brings the translations in, so that page walks of the second do not put page tables
+ * into the cache.
  */
 static void l1d_flush_by_reading(void)
 {
@@ -82,17 +83,14 @@ static void l1d_flush_by_reading(void)
 
 	for (p = l1d_pages; p < end; p += PAGE_SIZE)
 		READ_ONCE(*p);
-	asm volatile("cpuid" : : "a"(0), "c"(0) : "ebx", "edx", "memory");
-	for (p = l1d_pages; p < end; p += 8 * CACHE_LINE) {
-		READ_ONCE(p[0 * CACHE_LINE]);
-		READ_ONCE(p[1 * CACHE_LINE]);
-		READ_ONCE(p[2 * CACHE_LINE]);
-		READ_ONCE(p[3 * CACHE_LINE]);
-		READ_ONCE(p[4 * CACHE_LINE]);
-		READ_ONCE(p[5 * CACHE_LINE]);
-		READ_ONCE(p[6 * CACHE_LINE]);
-		READ_ONCE(p[7 * CACHE_LINE]);
-	}
+	asm volatile("lfence" : : : "memory");
+	for (p = l1d_pages; p < end; p += PAGE_SIZE)
+		asm volatile(".set line, 0\n\t"
+			     ".rept %c1 / %c2\n\t"
+			     "movzbl line(%0), %%eax\n\t"
+			     ".set line, line + %c2\n\t"
+			     ".endr"
+			     : : "r"(p), "i"(PAGE_SIZE), "i"(CACHE_LINE) : "eax", "memory");
 	asm volatile("lfence" : : : "memory");
 }
 

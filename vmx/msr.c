@@ -23,12 +23,12 @@ static const struct msr_row *find_row(u32 index)
 	while (low < high) {
 		unsigned int mid = (low + high) / 2;
 
-		if (index > msr_rows[mid].last)
-			low = mid + 1;
-		else if (index < msr_rows[mid].first)
+		if (index - msr_rows[mid].first <= msr_rows[mid].more)
+			return &msr_rows[mid];
+		if (index < msr_rows[mid].first)
 			high = mid;
 		else
-			return &msr_rows[mid];
+			low = mid + 1;
 	}
 	return NULL;
 }
@@ -247,7 +247,7 @@ static const struct {
 	{ X86_BUG_GDS, ARCH_CAP_GDS_NO },
 };
 
-u64 msr_arch_capabilities(void)
+static u64 arch_capabilities(void)
 {
 	u64 data = 0;
 	unsigned int i;
@@ -274,7 +274,7 @@ int msr_feature_get(u32 index, u64 *data)
 {
 	switch (index) {
 	case MSR_IA32_ARCH_CAPABILITIES:
-		*data = msr_arch_capabilities();
+		*data = arch_capabilities();
 		return 0;
 	case MSR_IA32_UCODE_REV:
 		*data = host_msr(MSR_IA32_UCODE_REV);
@@ -294,7 +294,7 @@ int msr_feature_get(u32 index, u64 *data)
 void msr_vcpu_init(struct vcpu *vcpu)
 {
 	vcpu->msrs.ucode_rev = 1ull << 32;
-	vcpu->msrs.arch_capabilities = msr_arch_capabilities();
+	vcpu->msrs.arch_capabilities = arch_capabilities();
 	vcpu->msrs.platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
 	vcpu->msrs.mcg_cap = MCE_MAX_BANKS;
 	vcpu->pat = PAT_RESET;

@@ -9,11 +9,18 @@
 #include <asm/mce.h>
 #include <asm/msr-index.h>
 #include <asm/msr.h>
-#include <asm/mtrr.h>
 #include <asm/processor.h>
 
 #include "guest_state.h"
 #include "irq.h"
+
+/* The kernel's names for these are not in its own style. */
+#define MTRR_MSR_CAP		0x0fe
+#define MTRR_MSR_VARIABLE	0x200	/* base and mask of each range, in turn */
+#define MTRR_MSR_FIXED_64K	0x250
+#define MTRR_MSR_FIXED_16K	0x258	/* two */
+#define MTRR_MSR_FIXED_4K	0x268	/* eight */
+#define MTRR_MSR_DEF_TYPE	0x2ff
 
 #define KEPT(field)	offsetof(struct vcpu, field)
 #define NEED(feature)	((feature) + 1)
@@ -397,8 +404,8 @@ static bool mtrr_type_valid(u8 type)
 
 static u64 *mtrr_variable(struct vcpu *vcpu, u32 index)
 {
-	return &vcpu->msrs.mtrr_variable[array_index_nospec(index - MTRRphysBase_MSR(0),
-							    2 * MTRR_VARIABLE_RANGES)];
+	index = array_index_nospec(index - MTRR_MSR_VARIABLE, 2 * MTRR_VARIABLE_RANGES);
+	return &vcpu->msrs.mtrr_variable[index];
 }
 
 static int get_mtrr_variable(struct vcpu *vcpu, const struct msr_row *row, struct msr_access *msr)
@@ -428,10 +435,10 @@ static u64 *mtrr_fixed(struct vcpu *vcpu, u32 index)
 {
 	unsigned int i = 0;
 
-	if (index >= MSR_MTRRfix4K_C0000)
-		i = 3 + index - MSR_MTRRfix4K_C0000;
-	else if (index >= MSR_MTRRfix16K_80000)
-		i = 1 + index - MSR_MTRRfix16K_80000;
+	if (index >= MTRR_MSR_FIXED_4K)
+		i = 3 + index - MTRR_MSR_FIXED_4K;
+	else if (index >= MTRR_MSR_FIXED_16K)
+		i = 1 + index - MTRR_MSR_FIXED_16K;
 	return &vcpu->msrs.mtrr_fixed[array_index_nospec(i, ARRAY_SIZE(vcpu->msrs.mtrr_fixed))];
 }
 
@@ -554,12 +561,12 @@ static int set_mci(struct vcpu *vcpu, const struct msr_row *row, const struct ms
 
 /* ---- The table ---- */
 
-#define ONE(index)		(index), (index)
-#define VALUE(index, val)	{ ONE(index), get_value, NULL, val }
-#define IGNORED(index, val)	{ ONE(index), get_value, set_ignored, val }
-#define ZERO_ONLY(first, last)	{ first, last, get_value, set_ignored, 0 }
-#define VMCS_MSR(index, set, field)	{ ONE(index), get_vmcs, set, field, 0, 0, MSR_ROW_LIST }
-#define SWITCHED(index, set)	{ ONE(index), get_switched, set, 0, 0, 0, MSR_ROW_LIST }
+#define VALUE(index, val)	{ index, 0, get_value, NULL, val }
+#define IGNORED(index, val)	{ index, 0, get_value, set_ignored, val }
+#define NOTHING(index, nr)	{ index, (nr) - 1, get_value, set_ignored }
+#define VMCS_MSR(index, set, field) \
+	{ index, 0, get_vmcs, set, field, 0, 0, MSR_ROW_LIST }
+#define SWITCHED(index, set)	{ index, 0, get_switched, set, 0, 0, 0, MSR_ROW_LIST }
 
 /*
  * What is constant here answers guests that look for old or optional hardware; the values say
@@ -569,81 +576,82 @@ static int set_mci(struct vcpu *vcpu, const struct msr_row *row, const struct ms
 const struct msr_row msr_rows[] = {
 	VALUE(MSR_IA32_P5_MC_ADDR, 0),
 	VALUE(MSR_IA32_P5_MC_TYPE, 0),
-	{ ONE(MSR_IA32_TSC), get_tsc, set_tsc, 0, 0, 0, MSR_ROW_LIST },
+	{ MSR_IA32_TSC, 0, get_tsc, set_tsc, 0, 0, 0, MSR_ROW_LIST },
 	VALUE(MSR_IA32_PLATFORM_ID, 0),
 	VALUE(MSR_IA32_EBL_CR_POWERON, 0),
 	VALUE(MSR_EBC_FREQUENCY_ID, 1 << 24),
-	{ ONE(MSR_IA32_FEAT_CTL), get_kept, set_feature_control, 0, KEPT(msrs.feature_control), 0,
-	  MSR_ROW_LIST },
-	{ ONE(MSR_IA32_TSC_ADJUST), get_kept, set_tsc_adjust, 0, KEPT(tsc_adjust), 0,
-	  MSR_ROW_LIST },
-	{ ONE(MSR_IA32_SPEC_CTRL), get_spec_ctrl, set_spec_ctrl, 0, 0, 0, MSR_ROW_LIST },
-	{ ONE(MSR_IA32_PRED_CMD), NULL, set_pred_cmd, 0, 0, NEED(GF_PRED_CMD), 0 },
-	{ ONE(MSR_IA32_UCODE_WRITE), NULL, set_ignored },
-	{ ONE(MSR_IA32_UCODE_REV), get_kept, set_kept_by_host, 0, KEPT(msrs.ucode_rev), 0,
-	  MSR_ROW_LIST | MSR_ROW_FEATURE },
-	ZERO_ONLY(MSR_P6_PERFCTR0, MSR_P6_PERFCTR1),
-	VALUE(MSR_FSB_FREQ, 3),
-	{ ONE(MSR_PLATFORM_INFO), get_kept, set_platform_info, 0, KEPT(msrs.platform_info), 0,
+	{ MSR_SMI_COUNT, 0, get_kept, set_kept, 0, KEPT(smi_count), 0,
 	  MSR_ROW_LIST | MSR_ROW_HOST_W },
-	VALUE(MSR_MTRRcap, 0x500 | MTRR_VARIABLE_RANGES),
-	{ ONE(MSR_IA32_ARCH_CAPABILITIES), get_kept, set_arch_cap, 0, KEPT(msrs.arch_capabilities),
+	{ MSR_IA32_FEAT_CTL, 0, get_kept, set_feature_control, 0, KEPT(msrs.feature_control), 0,
+	  MSR_ROW_LIST },
+	{ MSR_IA32_TSC_ADJUST, 0, get_kept, set_tsc_adjust, 0, KEPT(tsc_adjust), 0,
+	  MSR_ROW_LIST },
+	{ MSR_IA32_SPEC_CTRL, 0, get_spec_ctrl, set_spec_ctrl, 0, 0, 0, MSR_ROW_LIST },
+	{ MSR_IA32_PRED_CMD, 0, NULL, set_pred_cmd, 0, 0, NEED(GF_PRED_CMD), 0 },
+	{ MSR_IA32_UCODE_WRITE, 0, NULL, set_ignored },
+	{ MSR_IA32_UCODE_REV, 0, get_kept, set_kept_by_host, 0, KEPT(msrs.ucode_rev), 0,
+	  MSR_ROW_LIST | MSR_ROW_FEATURE },
+	NOTHING(MSR_P6_PERFCTR0, 2),
+	VALUE(MSR_FSB_FREQ, 3),
+	{ MSR_PLATFORM_INFO, 0, get_kept, set_platform_info, 0, KEPT(msrs.platform_info), 0,
+	  MSR_ROW_LIST | MSR_ROW_HOST_W },
+	VALUE(MTRR_MSR_CAP, 0x500 | MTRR_VARIABLE_RANGES),
+	{ MSR_IA32_ARCH_CAPABILITIES, 0, get_kept, set_arch_cap, 0, KEPT(msrs.arch_capabilities),
 	  NEED(GF_ARCH_CAP), MSR_ROW_LIST | MSR_ROW_FEATURE | MSR_ROW_HOST_W },
-	{ ONE(MSR_IA32_FLUSH_CMD), NULL, set_flush_cmd, 0, 0, NEED(GF_FLUSH_L1D), 0 },
+	{ MSR_IA32_FLUSH_CMD, 0, NULL, set_flush_cmd, 0, 0, NEED(GF_FLUSH_L1D), 0 },
 	IGNORED(MSR_IA32_BBL_CR_CTL3, 0xbe702111),
-	{ ONE(MSR_MISC_FEATURES_ENABLES), get_kept, set_misc_features, 0, KEPT(msrs.misc_features),
+	{ MSR_MISC_FEATURES_ENABLES, 0, get_kept, set_misc_features, 0, KEPT(msrs.misc_features),
 	  0, MSR_ROW_LIST },
 	VMCS_MSR(MSR_IA32_SYSENTER_CS, set_sysenter, VMCS_GUEST_SYSENTER_CS),
 	VMCS_MSR(MSR_IA32_SYSENTER_ESP, set_sysenter, VMCS_GUEST_SYSENTER_ESP),
 	VMCS_MSR(MSR_IA32_SYSENTER_EIP, set_sysenter, VMCS_GUEST_SYSENTER_EIP),
-	{ ONE(MSR_IA32_MCG_CAP), get_kept, NULL, 0, KEPT(msrs.mcg_cap) },
-	{ ONE(MSR_IA32_MCG_STATUS), get_kept, set_kept, 0, KEPT(msrs.mcg_status), 0, MSR_ROW_LIST },
-	{ ONE(MSR_IA32_MCG_CTL), get_mcg_ctl, set_mcg_ctl, 0, 0, 0, MSR_ROW_LIST },
-	ZERO_ONLY(MSR_P6_EVNTSEL0, MSR_P6_EVNTSEL1),
+	{ MSR_IA32_MCG_CAP, 0, get_kept, NULL, 0, KEPT(msrs.mcg_cap) },
+	{ MSR_IA32_MCG_STATUS, 0, get_kept, set_kept, 0, KEPT(msrs.mcg_status), 0, MSR_ROW_LIST },
+	{ MSR_IA32_MCG_CTL, 0, get_mcg_ctl, set_mcg_ctl, 0, 0, 0, MSR_ROW_LIST },
+	NOTHING(MSR_P6_EVNTSEL0, 2),
 	VALUE(MSR_IA32_PERF_STATUS, 1000 | 4ull << 40),
 	VALUE(MSR_IA32_PERF_CTL, 0),
-	{ ONE(MSR_IA32_MISC_ENABLE), get_kept, set_misc_enable, 0, KEPT(misc_enable), 0,
+	{ MSR_IA32_MISC_ENABLE, 0, get_kept, set_misc_enable, 0, KEPT(misc_enable), 0,
 	  MSR_ROW_LIST },
-	{ ONE(MSR_IA32_DEBUGCTLMSR), get_value, set_debugctl, 0, 0, 0, MSR_ROW_LIST },
-	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, get_value, NULL, 0, 0, 0, 0 },
-	{ ONE(MSR_IA32_POWER_CTL), get_kept, set_kept, 0, KEPT(msrs.power_ctl), 0, MSR_ROW_LIST },
-	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(MTRR_VARIABLE_RANGES - 1), get_mtrr_variable,
-	  set_mtrr_variable },
-	{ ONE(MSR_MTRRfix64K_00000), get_mtrr_fixed, set_mtrr_fixed },
-	{ MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, get_mtrr_fixed, set_mtrr_fixed },
-	{ MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_F8000, get_mtrr_fixed, set_mtrr_fixed },
-	{ ONE(MSR_IA32_CR_PAT), get_kept, set_pat, 0, KEPT(pat), 0, MSR_ROW_LIST },
-	{ MSR_IA32_MC0_CTL2, MSR_IA32_MC0_CTL2 + MCE_MAX_BANKS - 1, get_mci_ctl2, set_mci_ctl2 },
-	{ ONE(MSR_MTRRdefType), get_kept, set_mtrr_def_type, 0, KEPT(msrs.mtrr_def_type) },
-	{ ONE(MSR_IA32_PERF_CAPABILITIES), get_value, set_zero, 0, 0, 0,
+	{ MSR_IA32_DEBUGCTLMSR, 0, get_value, set_debugctl, 0, 0, 0, MSR_ROW_LIST },
+	{ MSR_IA32_LASTBRANCHFROMIP, 3, get_value, NULL, 0, 0, 0, 0 },
+	{ MSR_IA32_POWER_CTL, 0, get_kept, set_kept, 0, KEPT(msrs.power_ctl), 0, MSR_ROW_LIST },
+	{ MTRR_MSR_VARIABLE, 2 * MTRR_VARIABLE_RANGES - 1, get_mtrr_variable, set_mtrr_variable },
+	{ MTRR_MSR_FIXED_64K, 0, get_mtrr_fixed, set_mtrr_fixed },
+	{ MTRR_MSR_FIXED_16K, 1, get_mtrr_fixed, set_mtrr_fixed },
+	{ MTRR_MSR_FIXED_4K, 7, get_mtrr_fixed, set_mtrr_fixed },
+	{ MSR_IA32_CR_PAT, 0, get_kept, set_pat, 0, KEPT(pat), 0, MSR_ROW_LIST },
+	{ MSR_IA32_MC0_CTL2, MCE_MAX_BANKS - 1, get_mci_ctl2, set_mci_ctl2 },
+	{ MTRR_MSR_DEF_TYPE, 0, get_kept, set_mtrr_def_type, 0, KEPT(msrs.mtrr_def_type) },
+	{ MSR_IA32_PERF_CAPABILITIES, 0, get_value, set_zero, 0, 0, 0,
 	  MSR_ROW_LIST | MSR_ROW_FEATURE | MSR_ROW_HOST },
-	{ MSR_IA32_MC0_CTL, MSR_IA32_MC0_CTL + 4 * MCE_MAX_BANKS - 1, get_mci, set_mci },
+	{ MSR_IA32_MC0_CTL, 4 * MCE_MAX_BANKS - 1, get_mci, set_mci },
 	VALUE(MSR_RAPL_POWER_UNIT, 0),
 	VALUE(MSR_PKG_ENERGY_STATUS, 0),
 	VALUE(MSR_DRAM_ENERGY_STATUS, 0),
 	VALUE(MSR_PP0_ENERGY_STATUS, 0),
 	VALUE(MSR_PP1_ENERGY_STATUS, 0),
-	{ ONE(MSR_IA32_XSS), get_kept, set_xss, 0, KEPT(xss), NEED(GF_XSAVES), MSR_ROW_LIST },
-	{ ONE(MSR_EFER), get_efer, set_efer },
+	{ MSR_IA32_XSS, 0, get_kept, set_xss, 0, KEPT(xss), NEED(GF_XSAVES), MSR_ROW_LIST },
+	{ MSR_EFER, 0, get_efer, set_efer },
 	SWITCHED(MSR_STAR, set_switched),
 	SWITCHED(MSR_LSTAR, set_switched_address),
 	SWITCHED(MSR_CSTAR, set_switched_address),
 	SWITCHED(MSR_SYSCALL_MASK, set_switched),
-	{ ONE(MSR_FS_BASE), get_vmcs, set_vmcs_address, VMCS_GUEST_FS_BASE },
-	{ ONE(MSR_GS_BASE), get_vmcs, set_vmcs_address, VMCS_GUEST_GS_BASE },
+	{ MSR_FS_BASE, 0, get_vmcs, set_vmcs_address, VMCS_GUEST_FS_BASE },
+	{ MSR_GS_BASE, 0, get_vmcs, set_vmcs_address, VMCS_GUEST_GS_BASE },
 	SWITCHED(MSR_KERNEL_GS_BASE, set_switched_address),
-	{ ONE(MSR_TSC_AUX), get_tsc_aux, set_tsc_aux, 0, 0, 0, MSR_ROW_LIST },
-	ZERO_ONLY(MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3),
+	{ MSR_TSC_AUX, 0, get_tsc_aux, set_tsc_aux, 0, 0, 0, MSR_ROW_LIST },
+	NOTHING(MSR_K7_EVNTSEL0, 8),
 	VALUE(MSR_AMD64_SYSCFG, 0),
-	{ ONE(MSR_K7_HWCR), get_kept, set_hwcr, 0, KEPT(msrs.hwcr), 0, MSR_ROW_LIST },
+	{ MSR_K7_HWCR, 0, get_kept, set_hwcr, 0, KEPT(msrs.hwcr), 0, MSR_ROW_LIST },
 	IGNORED(MSR_K7_CLK_CTL, 0x20000000),
 	IGNORED(MSR_AMD64_NB_CFG, 0),
-	{ ONE(MSR_AMD64_PATCH_LOADER), NULL, set_ignored },
+	{ MSR_AMD64_PATCH_LOADER, 0, NULL, set_ignored },
 	VALUE(MSR_K8_INT_PENDING_MSG, 0),
-	{ ONE(MSR_FAM10H_MMIO_CONF_BASE), get_value, set_zero },
+	{ MSR_FAM10H_MMIO_CONF_BASE, 0, get_value, set_zero },
 	VALUE(MSR_K8_TSEG_ADDR, 0),
 	VALUE(MSR_K8_TSEG_MASK, 0),
-	{ ONE(MSR_VM_HSAVE_PA), get_value, set_ignored, 0, 0, 0, MSR_ROW_LIST },
+	{ MSR_VM_HSAVE_PA, 0, get_value, set_ignored, 0, 0, 0, MSR_ROW_LIST },
 	IGNORED(MSR_AMD64_DC_CFG, 0),
 	IGNORED(MSR_AMD64_TW_CFG, 0),
 	IGNORED(MSR_AMD64_BU_CFG2, 0),
@@ -664,8 +672,6 @@ bool msr_row_available(u32 index)
 		return hw.rdtscp;
 	case MSR_IA32_XSS:
 		return hw.xsaves && hw.xss;
-	case MSR_MTRRcap:
-		return false;
 	default:
 		return true;
 	}

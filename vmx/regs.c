@@ -364,7 +364,7 @@ int vcpu_set_cr8(struct vcpu *vcpu, unsigned long val)
 }
 
 /* "XSETBV - Set Extended Control Register": component bits that come together or not at all. */
-bool regs_xcr0_valid(struct vcpu *vcpu, u64 val)
+static bool xcr0_valid(struct vcpu *vcpu, u64 val)
 {
 	if (val & ~(vcpu->guest_xcr0_supported | XFEATURE_MASK_FP) || !(val & XFEATURE_MASK_FP))
 		return false;
@@ -379,7 +379,7 @@ bool regs_xcr0_valid(struct vcpu *vcpu, u64 val)
 
 int vcpu_set_xcr0(struct vcpu *vcpu, u32 index, u64 val)
 {
-	if (index != XCR_XFEATURE_ENABLED_MASK || !regs_xcr0_valid(vcpu, val))
+	if (index != XCR_XFEATURE_ENABLED_MASK || !xcr0_valid(vcpu, val))
 		return 1;
 	if (vcpu->xcr0 != val) {
 		vcpu->xcr0 = val;
@@ -390,7 +390,8 @@ int vcpu_set_xcr0(struct vcpu *vcpu, u32 index, u64 val)
 
 /* ---- Debug registers; MOV DR always exits, so that struct vcpu has their values ---- */
 
-unsigned long regs_dr6_fixed(struct vcpu *vcpu)
+/* The bits of DR6 that read as one for this guest. */
+static unsigned long dr6_fixed(struct vcpu *vcpu)
 {
 	return DR6_ONES | DR6_NO_BUS_LOCK | (guest_has(vcpu, GF_RTM) ? 0 : DR6_NO_RTM);
 }
@@ -429,7 +430,7 @@ int vcpu_set_dr(struct vcpu *vcpu, int dr, unsigned long val)
 	if (dr & 1)
 		regs_put_dr7(vcpu, (val & DR7_WRITABLE) | DR7_ONES);
 	else
-		vcpu->dr6 = (val & DR6_WRITABLE) | regs_dr6_fixed(vcpu);
+		vcpu->dr6 = (val & DR6_WRITABLE) | dr6_fixed(vcpu);
 	return 0;
 }
 
@@ -445,11 +446,4 @@ void vcpu_set_rflags(struct vcpu *vcpu, unsigned long rflags)
 {
 	vcpu->rflags = rflags | X86_EFLAGS_FIXED;
 	vcpu->rflags_dirty = true;
-}
-
-bool regs_canonical(struct vcpu *vcpu, u64 address)
-{
-	unsigned int unused = vcpu_cr4(vcpu) & X86_CR4_LA57 ? 64 - 57 : 64 - 48;
-
-	return (u64)((s64)(address << unused) >> unused) == address;
 }

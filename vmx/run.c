@@ -99,12 +99,19 @@ static __always_inline void guest_context_leave(void)
 		context_tracking_guest_exit();
 }
 
-static void guest_time_begin(void)
+static void guest_time_begin(struct vcpu_vmx *vmx)
 {
+	unsigned long now = READ_ONCE(jiffies);
+
 	vtime_account_guest_enter();
-	/* Guest mode is a quiescent state, unless context tracking says it itself. */
-	if (!context_tracking_enabled())
+	/*
+	 * Guest mode is a quiescent state, unless context tracking says it itself. Grace periods are measured in jiffies: telling once
+	 * in each is enough.
+	 */
+	if (vmx->rcu_noted != now && !context_tracking_enabled()) {
+		vmx->rcu_noted = now;
 		compat_rcu_note_guest();
+	}
 }
 
 /* Interrupts off before and on after: the tick that ended guest mode is charged to the guest. */
@@ -308,9 +315,11 @@ static enum stay_result stay(struct vcpu_vmx *vmx)
 		ret = enter_once(vmx);
 		if (unlikely(ret))
 			return ret == 1 ? STAY_FAILED : STAY_FAULTED;
-		vmx->enter.flags |= VMX_ENTER_RESUME;
 		vcpu->stat.exits++;
 		reason = vmcs_read32(VMCS_EXIT_REASON);
+		/* "VM-Entry Failures During or After Loading Guest State" leave the launch state as it was. */
+		if (likely(!(reason & EXIT_REASON_ENTRY_FAIL)))
+			vmx->enter.flags |= VMX_ENTER_RESUME;
 		fast = try_fast(vmx, reason);
 		if (fast == FAST_NONE) {
 			read_exit(vmx, reason);
@@ -386,7 +395,7 @@ static bool begin_window(struct vcpu_vmx *vmx)
 	return true;
 }
 
-int vcpu_hw_run(struct vcpu *vcpu)
+int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	enum stay_result result;
@@ -417,7 +426,7 @@ int vcpu_hw_run(struct vcpu *vcpu)
 	if (unlikely(vcpu->stale & BIT(CACHED_CR4)))
 		vcpu_cr4(vcpu);
 	load_guest_shared(vmx);
-	guest_time_begin();
+	guest_time_begin(vmx);
 
 	result = stay(vmx);
 

@@ -71,7 +71,7 @@ void segs_write(struct vcpu *vcpu, const struct em_segment *s, enum vcpu_seg whi
 	vmcs_put(vmx);
 }
 
-u32 seg_rights(const struct kvm_segment *seg)
+static u32 seg_rights(const struct kvm_segment *seg)
 {
 	u32 rights = (seg->type & 15) | (seg->dpl & 3) << SEG_RIGHTS_DPL_SHIFT;
 

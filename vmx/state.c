@@ -71,7 +71,7 @@ int vcpu_state_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs)
 	/* Once for all fields. */
 	vmcs_get(vmx);
 	for (i = 0; i < NR_SEGS; i++)
-		vcpu_get_segment(vcpu, (struct kvm_segment *)((void *)sregs + sregs_offset[i]), i);
+		vcpu_get_segment(vcpu, (void *)sregs + sregs_offset[i], i);
 	vcpu_get_idt(vcpu, &sregs->idt);
 	vcpu_get_gdt(vcpu, &sregs->gdt);
 	sregs->cr0 = vcpu_cr0(vcpu);
@@ -178,9 +178,7 @@ int vcpu_state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 	vcpu_set_gdt(vcpu, &sregs->gdt);
 	set_control_registers(vcpu, sregs);
 	for (i = 0; i < NR_SEGS; i++)
-		vcpu_set_segment(
-			vcpu, (const struct kvm_segment *)((const void *)sregs + sregs_offset[i]),
-			i);
+		vcpu_set_segment(vcpu, (const void *)sregs + sregs_offset[i], i);
 	vmcs_put(vmx);
 	/* Reads guest memory, so may sleep. PDPTEs that are illegal stay as they were. */
 	if (regs_pae_paging(vcpu) && !guest_load_pdptrs(vcpu, sregs->cr3))
@@ -300,6 +298,10 @@ int vcpu_state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	if (ev->flags & KVM_VCPUEVENT_VALID_NMI_PENDING)
 		atomic_set(&vcpu->nmi_pending, min_t(int, ev->nmi.pending, 2));
 	vmx_set_nmi_masked(vcpu, ev->nmi.masked);
+	if (ev->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
+		vlapic_restore_sipi(vcpu, ev->sipi_vector & 0xff, 0);
+	if (ev->flags & KVM_VCPUEVENT_VALID_SMM && ev->smi.latched_init)
+		vlapic_restore_sipi(vcpu, -1, VLAPIC_EV_INIT);
 	vcpu_request(vcpu, REQ_EVENT);
 	return 0;
 }
@@ -335,6 +337,7 @@ int vcpu_state_set_mp(struct vcpu *vcpu, const struct kvm_mp_state *mp)
 	 */
 	if (mp->mp_state == KVM_MP_STATE_SIPI_RECEIVED) {
 		vcpu->mp_state = KVM_MP_STATE_INIT_RECEIVED;
+		vlapic_restore_sipi(vcpu, -1, VLAPIC_EV_SIPI);
 	} else {
 		vcpu->mp_state = mp->mp_state;
 	}

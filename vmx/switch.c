@@ -28,8 +28,8 @@ static const u32 switched_index[NR_SWITCHED_MSRS] = {
  */
 struct switched_state {
 	struct user_return_notifier urn;
-	bool armed;
-	u64 host[NR_SWITCHED_MSRS];
+	bool armed, known;
+	u64 host[NR_SWITCHED_MSRS];	/* the kernel sets these once, when a CPU starts */
 	u64 now[NR_SWITCHED_MSRS];
 };
 
@@ -67,9 +67,10 @@ static void arm(struct switched_state *s)
 {
 	int i;
 
-	for (i = 0; i < NR_SWITCHED_MSRS; i++)
+	for (i = 0; i < NR_SWITCHED_MSRS && !s->known; i++)
 		if (switched_present[i])
 			s->host[i] = s->now[i] = native_read_msr(switched_index[i]);
+	s->known = true;
 	s->urn.on_user_return = on_user_return;
 	user_return_notifier_register(&s->urn);
 	s->armed = true;

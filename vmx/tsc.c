@@ -50,9 +50,7 @@ int vcpu_set_tsc_khz(struct vcpu *vcpu, u32 khz)
 		khz = hw.tsc_khz;
 	if (!near_host(khz)) {
 		if (!hw.tsc_scaling)
-			return vcpu_refuse(
-				vcpu, -EINVAL,
-				"the CPU cannot scale the TSC: only the host's frequency", khz);
+			return vcpu_refuse(vcpu, -EINVAL, "the CPU cannot scale the TSC", khz);
 		ratio = mul_u64_u32_div(1ull << hw.tsc_frac_bits, khz, hw.tsc_khz);
 		if (!ratio || ratio >= hw.tsc_max_ratio)
 			return vcpu_refuse(vcpu, -EINVAL,

@@ -322,7 +322,7 @@ void vmx_vm_destroy(struct vm *vm)
 
 /* ---- Module ---- */
 
-int vmx_module_init(void)
+int __init vmx_module_init(void)
 {
 	int ret;
 

@@ -129,6 +129,7 @@ struct vcpu_vmx {
 	bool ready;			/* the VMCS has its constant fields */
 	bool has_fpu;
 	bool tlb_flush;			/* flush before the next entry */
+	unsigned long rcu_noted;	/* jiffy in which RCU was last told of guest mode */
 	int last_cpu;			/* CPU whose per-CPU host state is in the VMCS */
 };
 

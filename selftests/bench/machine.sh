@@ -136,7 +136,7 @@ show_machine()
 {
 	say "last lines of the host's console:"
 	tail -n 25 "$work/console" | tr -d '\r' >&2
-	grep -v system_management "$work/bochs.log" |
+	grep -v -E 'system_management|VMEXIT: EPT ' "$work/bochs.log" |
 		grep -E 'VMFAIL|VMENTER|VMEXIT|VMX|PANIC|3rd|^[0-9]*p' |
 		tail -n 15 > "$work/errors" || true
 	if [ -s "$work/errors" ]; then

@@ -24,7 +24,7 @@ FIXTURE_TEARDOWN(inject)
 	tvm_destroy(self->vm);
 }
 
-static int interrupt(struct tcpu *cpu, uint32_t vector)
+static int interrupt(struct tcpu *cpu, u32 vector)
 {
 	struct kvm_interrupt irq = { .irq = vector };
 
@@ -60,9 +60,9 @@ TEST_F(inject, errors)
 	EXPECT_ERR(EFAULT, ioctl(self->cpu->fd, KVM_INTERRUPT, 0x10));
 }
 
-GUEST(closed, 64,
-      "out %al, $" GUEST_STR(PORT_TEST) "; mov $3000, %ecx; 1: dec %ecx; jnz 1b;"
-      "sti; nop; nop; hlt");
+PROGRAM(closed, 64,
+	"out %al, $" GUEST_STR(PORT_TEST) "; mov $3000, %ecx; 1: dec %ecx; jnz 1b;"
+	"sti; nop; nop; hlt");
 
 TEST_F(inject, window)
 {
@@ -94,7 +94,7 @@ TEST_F(inject, window_is_open_at_once)
 }
 
 /* POP SS holds interrupts back for one instruction too. */
-GUEST(shadow, 64, "sti; nop; mov %ss, %eax; hlt; mov %eax, %ss; nop; hlt");
+PROGRAM(shadow, 64, "sti; nop; mov %ss, %eax; hlt; mov %eax, %ss; nop; hlt");
 
 TEST_F(inject, interrupt_ends_a_halt)
 {
@@ -192,7 +192,7 @@ TEST_F(inject, nmi_before_interrupt)
 TEST_F(inject, interrupt_in_each_mode)
 {
 	/* sti; 1: jmp 1b: the same bytes in all of them. */
-	static const uint8_t code[] = { 0xfb, 0xeb, 0xfe };
+	static const u8 code[] = { 0xfb, 0xeb, 0xfe };
 	enum tmode mode;
 
 	for (mode = MODE_REAL; mode < MODE_COUNT; mode++) {

@@ -35,12 +35,12 @@ FIXTURE_TEARDOWN(lapic)
 	tvm_destroy(self->vm);
 }
 
-static uint32_t get(struct tcpu *cpu, unsigned int reg)
+static u32 get(struct tcpu *cpu, unsigned int reg)
 {
 	return tcpu_read32(cpu, GUEST_LAPIC + reg);
 }
 
-static void set(struct tcpu *cpu, unsigned int reg, uint32_t value)
+static void set(struct tcpu *cpu, unsigned int reg, u32 value)
 {
 	tcpu_write32(cpu, GUEST_LAPIC + reg, value);
 }
@@ -99,10 +99,10 @@ TEST_F(lapic, task_priority)
 	EXPECT_EQ(WAIT_NOTHING, tcpu_wait(self->cpu));
 }
 
-GUEST(lower_cr8, 64,
-      "mov $9, %eax; mov %rax, %cr8; sti; mov $3000, %ecx; 1: dec %ecx; jnz 1b;"
-      "xor %eax, %eax; mov %rax, %cr8; mov $3000, %ecx; 2: dec %ecx; jnz 2b;"
-      "out %al, $" GUEST_STR(PORT_TEST));
+PROGRAM(lower_cr8, 64,
+	"mov $9, %eax; mov %rax, %cr8; sti; mov $3000, %ecx; 1: dec %ecx; jnz 1b;"
+	"xor %eax, %eax; mov %rax, %cr8; mov $3000, %ecx; 2: dec %ecx; jnz 2b;"
+	"out %al, $" GUEST_STR(PORT_TEST));
 
 TEST_F(lapic, lowering_cr8_lets_it_in_at_once)
 {
@@ -152,17 +152,21 @@ TEST_F(lapic, many_pending_come_in_order)
 	EXPECT_EQ(WAIT_NOTHING, tcpu_wait(self->cpu));
 }
 
+PROGRAM(send_nmi, 64,
+	"mov $" GUEST_STR(GUEST_LAPIC) " + 0x300, %esi; movl $0x400, (%rsi);"
+	"mov $3000, %ecx; 1: dec %ecx; jnz 1b; out %al, $" GUEST_STR(PORT_TEST));
+
 TEST_F(lapic, nmi_ipi)
 {
-	set(self->cpu, ICR, 0x400);
-	EXPECT_EQ(2, tcpu_wait(self->cpu));
+	tcpu_load(self->cpu, &send_nmi);
+	ASSERT_EQ(2, tcpu_wait(self->cpu));
 	EXPECT_EQ(WAIT_NOTHING, tcpu_wait(self->cpu));
 }
 
 TEST_F(lapic, state_round_trip)
 {
 	struct kvm_lapic_state state, seen;
-	uint32_t *regs = (uint32_t *)state.regs;
+	u32 *regs = (u32 *)state.regs;
 
 	set(self->cpu, TPR, 0x20);
 	ASSERT_OK(ioctl(self->cpu->fd, KVM_GET_LAPIC, &state));
@@ -173,7 +177,7 @@ TEST_F(lapic, state_round_trip)
 	regs[0x350 / 4] = 0x10700;
 	ASSERT_OK(ioctl(self->cpu->fd, KVM_SET_LAPIC, &state));
 	ASSERT_OK(ioctl(self->cpu->fd, KVM_GET_LAPIC, &seen));
-	EXPECT_EQ(1 << 5, ((uint32_t *)seen.regs)[0x230 / 4]);
+	EXPECT_EQ(1 << 5, ((u32 *)seen.regs)[0x230 / 4]);
 	EXPECT_EQ(0x10700, get(self->cpu, 0x350));
 	EXPECT_EQ(0x65, tcpu_wait(self->cpu));
 	EXPECT_ERR(EFAULT, ioctl(self->cpu->fd, KVM_GET_LAPIC, 0x10));
@@ -182,21 +186,24 @@ TEST_F(lapic, state_round_trip)
 
 TEST_F(lapic, disabled_in_hardware)
 {
-	uint64_t base;
+	u64 base;
 
 	ASSERT_TRUE(tcpu_rdmsr(self->cpu, APIC_BASE, &base));
 	EXPECT_EQ(0xfee00900, base);
 	ASSERT_TRUE(tcpu_wrmsr(self->cpu, APIC_BASE, base & ~0x800UL));
-	/* The page belongs to nobody now. */
-	tcpu_load_bytes(self->cpu, "\xa1\x20\x00\xe0\xfe\x00\x00\x00\x00", 9);
-	EXPECT_EQ(KVM_EXIT_MMIO, tcpu_run(self->cpu))
-		tcpu_explain(self->cpu);
-	EXPECT_EQ(GUEST_LAPIC + 0x20, self->cpu->run->mmio.phys_addr);
+	/* The page belongs to nobody now: user space is asked, or (KVM's quirk) it is a hole. */
+	tcpu_load_bytes(self->cpu, "\xa1\x20\x00\xe0\xfe\x00\x00\x00\x00\xe6\xe0", 11);
+	if (tcpu_run(self->cpu) == KVM_EXIT_MMIO) {
+		EXPECT_EQ(GUEST_LAPIC + 0x20, self->cpu->run->mmio.phys_addr);
+	} else {
+		EXPECT_TRUE(tcpu_is_out(self->cpu, PORT_TEST));
+		EXPECT_EQ(0xffffffff, tcpu_regs(self->cpu).rax);
+	}
 }
 
 TEST_F(lapic, x2apic)
 {
-	uint64_t value;
+	u64 value;
 
 	if (!tvm_cpuid_has(1, 0, 2, 21))
 		SKIP(return, "the device offers no x2APIC");
@@ -219,7 +226,8 @@ TEST_F(lapic, x2apic)
 	EXPECT_EQ(0x68, tcpu_wait(self->cpu));
 	/* What does not exist, is read-only, or has reserved bits. */
 	EXPECT_FALSE(tcpu_wrmsr(self->cpu, 0x802, 0));
-	EXPECT_FALSE(tcpu_wrmsr(self->cpu, 0x80b, 1));
+	/* KVM of Linux 6.1 takes any value for an EOI. */
+	EXPECT_TRUE(!tcpu_wrmsr(self->cpu, 0x80b, 1) || !tvm_is_kvmlet());
 	EXPECT_FALSE(tcpu_rdmsr(self->cpu, 0x80e, &value));
 	EXPECT_FALSE(tcpu_rdmsr(self->cpu, 0x831, &value));
 	EXPECT_FALSE(tcpu_wrmsr(self->cpu, 0x808, 0x100));
@@ -230,7 +238,7 @@ TEST_F(lapic, x2apic)
 }
 
 /* Real mode at 0x9000: tells what CS is, and that it is here. */
-GUEST(trampoline, 16, "mov %cs, %ax; mov %ax, %ds; movw %ax, 0x100; 1: out %al, $0xe1; jmp 1b");
+PROGRAM(trampoline, 16, "mov %cs, %ax; mov %ax, %ds; movw %ax, 0x100; 1: out %al, $0xe1; jmp 1b");
 
 static void *second_cpu(void *arg)
 {
@@ -240,7 +248,7 @@ static void *second_cpu(void *arg)
 
 	/* A vCPU that waits for its start says EAGAIN when INIT woke it. */
 	for (i = 0; ret == -EAGAIN && i < 10; i++)
-		ret = tcpu_run(cpu);
+		{ ret = tcpu_run(cpu); printf("# run %d reason %d\n", ret, cpu->run->exit_reason); fflush(stdout);}
 	return (void *)(long)ret;
 }
 
@@ -257,13 +265,17 @@ TEST_F(lapic, starting_a_second_cpu)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, second_cpu, second));
 	usleep(10000);
 	set(self->cpu, ICR + 0x10, 1 << 24);
+	printf("# init\n"); fflush(stdout);
 	set(self->cpu, ICR, 0x4500);
+	printf("# init done\n"); fflush(stdout);
 	usleep(10000);
+	printf("# sipi\n"); fflush(stdout);
 	set(self->cpu, ICR, 0x4609);
+	printf("# sipi done\n"); fflush(stdout);
 	ASSERT_EQ(0, pthread_join(thread, &result));
 	ASSERT_EQ(KVM_EXIT_IO, (long)result);
 	EXPECT_EQ(0xe1, second->run->io.port);
-	EXPECT_EQ(0x900, *(uint16_t *)(self->vm->mem + 0x9100));
+	EXPECT_EQ(0x900, *(u16 *)(self->vm->mem + 0x9100));
 	sregs = tcpu_sregs(second);
 	EXPECT_EQ(0x900, sregs.cs.selector);
 	EXPECT_EQ(0x9000, sregs.cs.base);

@@ -11,8 +11,8 @@
 #include "ktap.h"
 #include "tvm.h"
 
-GUEST(halt, 64, "hlt");
-GUEST(spin, 64, "1: jmp 1b");
+PROGRAM(halt, 64, "hlt");
+PROGRAM(spin, 64, "1: jmp 1b");
 
 static void expect_halt(struct __test_metadata *_metadata, struct tcpu *cpu)
 {
@@ -95,9 +95,8 @@ TEST(vcpu_mapping)
 		pid_t child = fork();
 		int status;
 
-		if (!child) {
-			_exit(*(volatile uint8_t *)other & 0);
-		}
+		if (!child)
+			_exit(__atomic_load_n((u8 *)other, __ATOMIC_RELAXED) & 0);
 		ASSERT_EQ(child, waitpid(child, &status, 0));
 		EXPECT_TRUE(WIFSIGNALED(status));
 		EXPECT_EQ(SIGBUS, WTERMSIG(status));
@@ -177,7 +176,7 @@ TEST(killed_while_running)
 	expect_halt(_metadata, tvm_vcpu(vm, 0));
 }
 
-static long meminfo(const char *key)
+static long kibibytes(const char *key)
 {
 	FILE *file = fopen("/proc/meminfo", "r");
 	char line[128];
@@ -209,9 +208,9 @@ static void measure(long *slab, long *used)
 {
 	/* Give memory that waits for a grace period or lies in per-CPU lists time to go. */
 	usleep(100000);
-	*slab = meminfo("SUnreclaim") + meminfo("PageTables") + meminfo("KernelStack") +
-		meminfo("VmallocUsed") + meminfo("Percpu");
-	*used = -meminfo("MemFree") - meminfo("Cached") - meminfo("Buffers");
+	*slab = kibibytes("SUnreclaim") + kibibytes("PageTables") + kibibytes("KernelStack") +
+		kibibytes("VmallocUsed") + kibibytes("Percpu");
+	*used = -kibibytes("MemFree") - kibibytes("Cached") - kibibytes("Buffers");
 }
 
 /* A fixture for its time bound only. */

@@ -15,8 +15,8 @@
 #define SLOT 7
 #define BASE 0x40000000UL
 
-GUEST(load, 64, "1: mov (%rsi), %rax; out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
-GUEST(store, 64, "1: mov %rax, (%rsi); out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
+PROGRAM(load, 64, "1: mov (%rsi), %rax; out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
+PROGRAM(store, 64, "1: mov %rax, (%rsi); out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
 
 FIXTURE(memory)
 {
@@ -36,8 +36,8 @@ FIXTURE_TEARDOWN(memory)
 	tvm_destroy(self->vm);
 }
 
-static void start(struct tcpu *cpu, const struct guest_code *code, uint64_t address,
-		  uint64_t value)
+static void start(struct tcpu *cpu, const struct guest_code *code, u64 address,
+		  u64 value)
 {
 	struct kvm_regs regs;
 
@@ -58,7 +58,7 @@ static long guest_load(struct tcpu *cpu)
 	return ret == KVM_EXIT_IO ? (long)tcpu_regs(cpu).rax : ret;
 }
 
-static int guest_store(struct tcpu *cpu, uint64_t value)
+static int guest_store(struct tcpu *cpu, u64 value)
 {
 	start(cpu, &store, BASE, value);
 	return tcpu_run(cpu);
@@ -66,8 +66,8 @@ static int guest_store(struct tcpu *cpu, uint64_t value)
 
 TEST_F(memory, fault_where_nothing_is_mapped)
 {
-	uint8_t *mem = tvm_map(2 * PAGE);
-	uint64_t value = 0x1234;
+	u8 *mem = tvm_map(2 * PAGE);
+	u64 value = 0x1234;
 
 	ASSERT_OK(tvm_slot(self->vm, SLOT, 0, BASE, 2 * PAGE, mem));
 	ASSERT_OK(munmap(mem, PAGE));
@@ -83,7 +83,7 @@ TEST_F(memory, fault_where_nothing_is_mapped)
 
 TEST_F(memory, fault_where_the_host_may_not_access)
 {
-	uint8_t *mem = tvm_map(PAGE);
+	u8 *mem = tvm_map(PAGE);
 
 	mem[0] = 1;
 	ASSERT_OK(tvm_slot(self->vm, SLOT, 0, BASE, PAGE, mem));
@@ -105,7 +105,7 @@ TEST_F(memory, fault_where_the_host_may_not_access)
 
 TEST_F(memory, fault_on_instruction_fetch)
 {
-	uint8_t *mem = tvm_map(PAGE);
+	u8 *mem = tvm_map(PAGE);
 
 	ASSERT_OK(tvm_slot(self->vm, SLOT, 0, BASE, PAGE, mem));
 	mem[0] = 0xf4;
@@ -119,7 +119,7 @@ TEST_F(memory, fault_on_instruction_fetch)
 
 TEST_F(memory, discarded_memory_reads_zero)
 {
-	uint8_t *mem = tvm_map(PAGE);
+	u8 *mem = tvm_map(PAGE);
 
 	ASSERT_OK(tvm_slot(self->vm, SLOT, 0, BASE, PAGE, mem));
 	ASSERT_EQ(KVM_EXIT_IO, guest_store(self->cpu, 0x99));
@@ -134,7 +134,7 @@ TEST_F(memory, discarded_memory_reads_zero)
 
 TEST_F(memory, remapped_memory)
 {
-	uint8_t *mem = tvm_map(2 * PAGE);
+	u8 *mem = tvm_map(2 * PAGE);
 
 	mem[0] = 0x11;
 	mem[PAGE] = 0x22;
@@ -158,8 +158,8 @@ static int memory_file(size_t size)
 TEST_F(memory, private_file_mapping)
 {
 	int fd = memory_file(PAGE);
-	uint8_t *mem = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
-	uint64_t value = 0x41;
+	u8 *mem = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+	u64 value = 0x41;
 
 	ASSERT_NE(MAP_FAILED, mem);
 	ASSERT_EQ(8, pwrite(fd, &value, 8, 0));
@@ -179,8 +179,8 @@ TEST_F(memory, private_file_mapping)
 TEST_F(memory, shared_file_mapping)
 {
 	int fd = memory_file(2 * PAGE);
-	uint8_t *mem = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	uint64_t value;
+	u8 *mem = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	u64 value;
 
 	ASSERT_NE(MAP_FAILED, mem);
 	ASSERT_OK(tvm_slot(self->vm, SLOT, 0, BASE, 2 * PAGE, mem));
@@ -197,7 +197,7 @@ TEST_F(memory, shared_file_mapping)
 
 TEST_F(memory, copy_on_write_after_fork)
 {
-	uint8_t *mem = tvm_map(PAGE);
+	u8 *mem = tvm_map(PAGE);
 	int status, go[2];
 	pid_t child;
 	char byte;
@@ -222,11 +222,11 @@ TEST_F(memory, copy_on_write_after_fork)
 }
 
 /* Counts in memory until told to stop. */
-GUEST(count, 64, "1: incq (%rsi); cmpq $0, 8(%rsi); je 1b; hlt");
+PROGRAM(count, 64, "1: incq (%rsi); cmpq $0, 8(%rsi); je 1b; hlt");
 
 static void *remapper(void *arg)
 {
-	volatile uint64_t *mem = arg;
+	u64 *mem = arg;
 	unsigned int i;
 
 	for (i = 0; i < 20; i++) {
@@ -234,13 +234,13 @@ static void *remapper(void *arg)
 		if (madvise(arg, PAGE, MADV_DONTNEED))
 			break;
 	}
-	mem[1] = 1;
+	__atomic_store_n(&mem[1], 1, __ATOMIC_RELAXED);
 	return NULL;
 }
 
 TEST_F(memory, discarded_under_a_running_guest)
 {
-	uint8_t *mem = tvm_map(PAGE);
+	u8 *mem = tvm_map(PAGE);
 	pthread_t thread;
 
 	ASSERT_OK(tvm_slot(self->vm, SLOT, 0, BASE, PAGE, mem));
@@ -251,13 +251,13 @@ TEST_F(memory, discarded_under_a_running_guest)
 	EXPECT_EQ(1, mem[8]);
 }
 
-GUEST(fill, 64, "mov $0x200000, %ecx; mov %rsi, %rdi; mov $0x7b, %al; rep stosb; hlt");
+PROGRAM(fill, 64, "mov $0x200000, %ecx; mov %rsi, %rdi; mov $0x7b, %al; rep stosb; hlt");
 
 TEST_F(memory, large_region)
 {
 	size_t size = 4UL << 20;
-	uint8_t *mem = tvm_map(size);
-	uint8_t *aligned = (uint8_t *)(((uintptr_t)mem + (2UL << 20) - 1) & -(2UL << 20));
+	u8 *mem = tvm_map(size);
+	u8 *aligned = (u8 *)(((uintptr_t)mem + (2UL << 20) - 1) & -(2UL << 20));
 
 	/* A huge page where the host has them; zapping a part of it must not lose the rest. */
 	madvise(aligned, 2UL << 20, MADV_HUGEPAGE);
@@ -274,7 +274,7 @@ TEST_F(memory, large_region)
 
 TEST_F(memory, page_table_in_absent_memory)
 {
-	uint8_t *mem = tvm_map(PAGE);
+	u8 *mem = tvm_map(PAGE);
 	struct kvm_sregs sregs = tcpu_sregs(self->cpu);
 
 	ASSERT_OK(tvm_slot(self->vm, SLOT, 0, BASE, PAGE, mem));

@@ -9,7 +9,7 @@
 static struct tvm *vm;
 static struct tcpu *cpu;
 
-static void start(enum tmode mode, const struct guest_code *code, uint64_t rsi)
+static void start(enum tmode mode, const struct guest_code *code, u64 rsi)
 {
 	struct kvm_regs regs;
 
@@ -24,7 +24,7 @@ static void start(enum tmode mode, const struct guest_code *code, uint64_t rsi)
 	tcpu_set_regs(cpu, &regs);
 }
 
-static void expect_mmio(struct __test_metadata *_metadata, uint64_t address, unsigned int len,
+static void expect_mmio(struct __test_metadata *_metadata, u64 address, unsigned int len,
 			bool is_write)
 {
 	ASSERT_EQ(KVM_EXIT_MMIO, tcpu_run(cpu))
@@ -34,9 +34,9 @@ static void expect_mmio(struct __test_metadata *_metadata, uint64_t address, uns
 	EXPECT_EQ(is_write, cpu->run->mmio.is_write);
 }
 
-GUEST(load, 64, "mov (%rsi), %rax; hlt");
-GUEST(store, 64, "mov %rax, (%rsi); hlt");
-GUEST(add, 64, "add %eax, (%rsi); hlt");
+PROGRAM(load, 64, "mov (%rsi), %rax; hlt");
+PROGRAM(store, 64, "mov %rax, (%rsi); hlt");
+PROGRAM(add, 64, "add %eax, (%rsi); hlt");
 
 TEST(operand_over_two_mmio_pages)
 {
@@ -84,7 +84,7 @@ TEST(linear_pages_apart)
 	EXPECT_EQ(KVM_EXIT_HLT, tcpu_run(cpu));
 }
 
-static void expect_page_fault(struct __test_metadata *_metadata, uint64_t error, uint64_t cr2)
+static void expect_page_fault(struct __test_metadata *_metadata, u64 error, u64 cr2)
 {
 	struct tfault fault;
 
@@ -114,7 +114,7 @@ TEST(write_protected_page_faults)
 
 	start(MODE_LONG, &store, 0x50010);
 	sregs = tcpu_sregs(cpu);
-	sregs.cr0 |= 1UL << 16;
+	sregs.cr0 |= BIT(16);
 	tcpu_set_sregs(cpu, &sregs);
 	*tvm_pte(vm, 0x50000) = GUEST_MMIO | 1;
 	expect_page_fault(_metadata, 3, 0x50010);
@@ -131,7 +131,7 @@ TEST(read_modify_write_keeps_its_read)
 	EXPECT_EQ(GUEST_CODE + 3, tcpu_regs(cpu).rip);
 }
 
-GUEST(load32, 32, "mov 4(%esi), %eax; movzwl (%esi), %ecx; mov %cl, 1(%esi); hlt");
+PROGRAM(load32, 32, "mov 4(%esi), %eax; movzwl (%esi), %ecx; mov %cl, 1(%esi); hlt");
 
 TEST(in_32_bit_modes)
 {
@@ -152,10 +152,10 @@ TEST(in_32_bit_modes)
 	}
 }
 
-GUEST(real, 16,
-      "mov $0xa000, %ax; mov %ax, %ds; mov %ax, %es; mov $0x10, %bx;"
-      "mov (%bx), %ax; mov %al, 2(%bx); mov %eax, 4(%bx); mov $0x20, %di; stosw;"
-      "mov $0xb800, %cx; mov %cx, %gs; mov $0x20, %edx; movw $0x1f41, %gs:(%edx); hlt");
+PROGRAM(real, 16,
+	"mov $0xa000, %ax; mov %ax, %ds; mov %ax, %es; mov $0x10, %bx;"
+	"mov (%bx), %ax; mov %al, 2(%bx); mov %eax, 4(%bx); mov $0x20, %di; stosw;"
+	"mov $0xb800, %cx; mov %cx, %gs; mov $0x20, %edx; movw $0x1f41, %gs:(%edx); hlt");
 
 TEST(in_real_mode)
 {
@@ -173,7 +173,7 @@ TEST(in_real_mode)
 }
 
 /* A segment limit inside the MMIO range: beyond it #GP, as the CPU would say itself. */
-GUEST(limited, 32, "mov %fs:0xe, %al; mov %fs:0xf, %ax; hlt");
+PROGRAM(limited, 32, "mov %fs:0xe, %al; mov %fs:0xf, %ax; hlt");
 
 TEST(segment_limit)
 {
@@ -205,7 +205,7 @@ TEST(fetch_from_mmio_is_an_internal_error)
 	EXPECT_EQ(GUEST_MMIO, tcpu_regs(cpu).rip);
 }
 
-GUEST(unknown, 64, "fldenv (%rsi); hlt");
+PROGRAM(unknown, 64, "fldenv (%rsi); hlt");
 
 TEST(unknown_instruction_is_an_internal_error)
 {
@@ -215,7 +215,7 @@ TEST(unknown_instruction_is_an_internal_error)
 	EXPECT_EQ(GUEST_CODE, tcpu_regs(cpu).rip);
 }
 
-GUEST(many, 64, "1: mov %al, (%rsi); inc %rsi; dec %ecx; jnz 1b; hlt");
+PROGRAM(many, 64, "1: mov %al, (%rsi); inc %rsi; dec %ecx; jnz 1b; hlt");
 
 TEST(thousand_writes)
 {

@@ -9,18 +9,18 @@
 #include "tvm.h"
 
 #define CR0_PE 1UL
-#define CR0_PG (1UL << 31)
-#define CR4_PSE (1UL << 4)
-#define CR4_PAE (1UL << 5)
-#define EFER_LMA (1UL << 10)
+#define CR0_PG BIT(31)
+#define CR4_PSE BIT(4)
+#define CR4_PAE BIT(5)
+#define EFER_LMA BIT(10)
 
-#define STORE_AND_HALT(name) \
+#define STORE_AND_HALT \
 	"mov $0x1234, %ax; mov %ax, %bx; push %ax; pop %cx;" \
 	"mov %bx, " GUEST_STR(GUEST_DATA) "; inc %bx; hlt"
 
-GUEST(store16, 16, STORE_AND_HALT(store16));
-GUEST(store32, 32, STORE_AND_HALT(store32));
-GUEST(store64, 64, STORE_AND_HALT(store64));
+PROGRAM(store16, 16, STORE_AND_HALT);
+PROGRAM(store32, 32, STORE_AND_HALT);
+PROGRAM(store64, 64, STORE_AND_HALT);
 
 static const struct guest_code *store_code(enum tmode mode)
 {
@@ -35,7 +35,7 @@ TEST(each_mode_runs)
 	struct tcpu *cpu = tvm_vcpu(vm, 0);
 	struct kvm_regs regs;
 	enum tmode mode;
-	uint16_t stored;
+	u16 stored;
 
 	for (mode = MODE_REAL; mode < MODE_COUNT; mode++) {
 		memset(vm->mem + GUEST_DATA, 0, 16);
@@ -56,7 +56,7 @@ TEST(each_mode_runs)
 	}
 }
 
-GUEST(invalid, 32, "ud2");
+PROGRAM(invalid, 32, "ud2");
 
 TEST(each_mode_takes_an_exception)
 {
@@ -78,56 +78,56 @@ TEST(each_mode_takes_an_exception)
 	}
 }
 
-GUEST(tour, 16,
-      "cli; lgdtl " AT(tour, 9f) ";"
-      "mov %cr0, %eax; or $1, %al; mov %eax, %cr0;"
-      "ljmpl $" GUEST_STR(SEL_CODE32) ", $" AT(tour, 1f) ";"
-      ".code32; 1:"
-      "mov $" GUEST_STR(SEL_DATA) ", %ax; mov %ax, %ds; mov %ax, %es; mov %ax, %ss;"
-      "mov $1, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
-      /* 32-bit paging, then off again. */
-      "mov $" GUEST_STR(GUEST_PD32) ", %eax; mov %eax, %cr3;"
-      "mov %cr4, %eax; or $0x10, %eax; mov %eax, %cr4;"
-      "mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0;"
-      "mov $2, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
-      "mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0;"
-      /* PAE paging. */
-      "mov $" GUEST_STR(GUEST_PDPT_PAE) ", %eax; mov %eax, %cr3;"
-      "mov %cr4, %eax; or $0x20, %eax; and $~0x10, %eax; mov %eax, %cr4;"
-      "mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0;"
-      "mov $3, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
-      "mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0;"
-      /* Long mode: compatibility mode first, 64-bit code by the jump. */
-      "mov $0xc0000080, %ecx; rdmsr; or $0x100, %eax; wrmsr;"
-      "mov $" GUEST_STR(GUEST_PML4) ", %eax; mov %eax, %cr3;"
-      "mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0;"
-      "mov $4, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
-      "ljmpl $" GUEST_STR(SEL_CODE64) ", $" AT(tour, 2f) ";"
-      ".code64; 2:"
-      "mov $0x123456789abcdef0, %rbx; mov %rbx, %r15;"
-      "mov $5, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
-      "pushq $" GUEST_STR(SEL_CODE32) "; pushq $" AT(tour, 3f) "; lretq;"
-      /* Back: compatibility mode, no paging, 16-bit segments, real mode. */
-      ".code32; 3:"
-      "mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0;"
-      "mov $0xc0000080, %ecx; rdmsr; and $~0x100, %eax; wrmsr;"
-      "mov %cr4, %eax; and $~0x20, %eax; mov %eax, %cr4;"
-      "mov $6, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
-      "ljmpl $" GUEST_STR(SEL_CODE16) ", $" AT(tour, 4f) ";"
-      ".code16; 4:"
-      "mov $" GUEST_STR(SEL_DATA16) ", %ax; mov %ax, %ds; mov %ax, %es; mov %ax, %ss;"
-      "mov %cr0, %eax; and $0xfe, %al; mov %eax, %cr0;"
-      "ljmp $0, $" AT(tour, 5f) "; 5:"
-      "mov $0x2000, %ax; mov %ax, %ds; movw $0x5aa5, 0x10;"
-      "xor %ax, %ax; mov %ax, %ss;"
-      "mov $7, %al; out %al, $" GUEST_STR(PORT_TEST) "; hlt;"
-      ".balign 4; 9: .word 0x7f; .long " GUEST_STR(GUEST_GDT));
+PROGRAM(tour, 16,
+	"cli; lgdtl " AT(tour, 9f) ";"
+	"mov %cr0, %eax; or $1, %al; mov %eax, %cr0;"
+	"ljmpl $" GUEST_STR(SEL_CODE32) ", $" AT(tour, 1f) ";"
+	".code32;"
+	"1: mov $" GUEST_STR(SEL_DATA) ", %ax; mov %ax, %ds; mov %ax, %es; mov %ax, %ss;"
+	"mov $1, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
+	/* 32-bit paging, then off again. */
+	"mov $" GUEST_STR(GUEST_PD32) ", %eax; mov %eax, %cr3;"
+	"mov %cr4, %eax; or $0x10, %eax; mov %eax, %cr4;"
+	"mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0;"
+	"mov $2, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
+	"mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0;"
+	/* PAE paging. */
+	"mov $" GUEST_STR(GUEST_PDPT_PAE) ", %eax; mov %eax, %cr3;"
+	"mov %cr4, %eax; or $0x20, %eax; and $~0x10, %eax; mov %eax, %cr4;"
+	"mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0;"
+	"mov $3, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
+	"mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0;"
+	/* Long mode: compatibility mode first, 64-bit code by the jump. */
+	"mov $0xc0000080, %ecx; rdmsr; or $0x100, %eax; wrmsr;"
+	"mov $" GUEST_STR(GUEST_PML4) ", %eax; mov %eax, %cr3;"
+	"mov %cr0, %eax; or $0x80000000, %eax; mov %eax, %cr0;"
+	"mov $4, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
+	"ljmpl $" GUEST_STR(SEL_CODE64) ", $" AT(tour, 2f) ";"
+	".code64;"
+	"2: mov $0x123456789abcdef0, %rbx; mov %rbx, %r15;"
+	"mov $5, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
+	"pushq $" GUEST_STR(SEL_CODE32) "; pushq $" AT(tour, 3f) "; lretq;"
+	/* Back: compatibility mode, no paging, 16-bit segments, real mode. */
+	".code32;"
+	"3: mov %cr0, %eax; and $0x7fffffff, %eax; mov %eax, %cr0;"
+	"mov $0xc0000080, %ecx; rdmsr; and $~0x100, %eax; wrmsr;"
+	"mov %cr4, %eax; and $~0x20, %eax; mov %eax, %cr4;"
+	"mov $6, %al; out %al, $" GUEST_STR(PORT_TEST) ";"
+	"ljmpl $" GUEST_STR(SEL_CODE16) ", $" AT(tour, 4f) ";"
+	".code16;"
+	"4: mov $" GUEST_STR(SEL_DATA16) ", %ax; mov %ax, %ds; mov %ax, %es; mov %ax, %ss;"
+	"mov %cr0, %eax; and $0xfe, %al; mov %eax, %cr0;"
+	"ljmp $0, $" AT(tour, 5f) ";"
+	"5: mov $0x2000, %ax; mov %ax, %ds; movw $0x5aa5, 0x10;"
+	"xor %ax, %ax; mov %ax, %ss;"
+	"mov $7, %al; out %al, $" GUEST_STR(PORT_TEST) "; hlt;"
+	".balign 4; 9: .word 0x7f; .long " GUEST_STR(GUEST_GDT));
 
 TEST(guest_walks_through_all_modes)
 {
 	static const struct {
-		uint64_t cr0, cr4, efer;
-		uint8_t db, l;
+		u64 cr0, cr4, efer;
+		u8 db, l;
 	} stops[] = {
 		{ CR0_PE, 0, 0, 1, 0 },
 		{ CR0_PE | CR0_PG, CR4_PSE, 0, 1, 0 },
@@ -144,13 +144,13 @@ TEST(guest_walks_through_all_modes)
 
 	tcpu_mode(cpu, MODE_REAL);
 	tcpu_load(cpu, &tour);
-	for (i = 0; i < sizeof(stops) / sizeof(stops[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(stops); i++) {
 		ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu)) {
 			TH_LOG("at stop %u", i);
 			tcpu_explain(cpu);
 		}
 		ASSERT_TRUE(tcpu_is_out(cpu, PORT_TEST));
-		ASSERT_EQ(i + 1, *(uint8_t *)tcpu_io_data(cpu));
+		ASSERT_EQ(i + 1, *(u8 *)tcpu_io_data(cpu));
 		sregs = tcpu_sregs(cpu);
 		EXPECT_EQ(stops[i].cr0, sregs.cr0 & (CR0_PE | CR0_PG));
 		EXPECT_EQ(stops[i].cr4, sregs.cr4 & (CR4_PSE | CR4_PAE));
@@ -167,18 +167,18 @@ TEST(guest_walks_through_all_modes)
 }
 
 /* Real mode keeps the hidden limit that protected mode loaded ("unreal mode"). */
-GUEST(unreal, 16,
-      "mov %cr0, %eax; or $1, %al; mov %eax, %cr0;"
-      "mov $" GUEST_STR(SEL_DATA) ", %bx; mov %bx, %fs;"
-      "and $0xfe, %al; mov %eax, %cr0;"
-      "ljmp $0, $" AT(unreal, 1f) "; 1:"
-      "mov $0x200000, %esi; movl $0xfeedface, %fs:(%esi); hlt");
+PROGRAM(unreal, 16,
+	"mov %cr0, %eax; or $1, %al; mov %eax, %cr0;"
+	"mov $" GUEST_STR(SEL_DATA) ", %bx; mov %bx, %fs;"
+	"and $0xfe, %al; mov %eax, %cr0;"
+	"ljmp $0, $" AT(unreal, 1f) ";"
+	"1: mov $0x200000, %esi; movl $0xfeedface, %fs:(%esi); hlt");
 
 TEST(big_real_mode)
 {
 	struct tvm *vm = tvm_create(0);
 	struct tcpu *cpu = tvm_vcpu(vm, 0);
-	uint32_t stored;
+	u32 stored;
 
 	tcpu_mode(cpu, MODE_REAL);
 	tcpu_load(cpu, &unreal);
@@ -188,7 +188,8 @@ TEST(big_real_mode)
 	EXPECT_EQ(0xfeedface, stored);
 }
 
-GUEST(int_real, 16, "mov $0x1111, %ax; int $0x40; mov $0x3333, %cx; hlt; 1: mov $0x2222, %bx; iret");
+PROGRAM(int_real, 16,
+	"mov $0x1111, %ax; int $0x40; mov $0x3333, %cx; hlt; 1: mov $0x2222, %bx; iret");
 
 TEST(software_interrupt_in_real_mode)
 {
@@ -205,13 +206,13 @@ TEST(software_interrupt_in_real_mode)
 	EXPECT_EQ(0x3333, tcpu_regs(cpu).rcx);
 }
 
-GUEST(read_high, 64, "mov (%rsi), %rax; hlt");
+PROGRAM(read_high, 64, "mov (%rsi), %rax; hlt");
 
 TEST(own_page_tables)
 {
 	struct tvm *vm = tvm_create(0);
 	struct tcpu *cpu = tvm_vcpu(vm, 0);
-	uint64_t value = 0x1122334455667788;
+	u64 value = 0x1122334455667788;
 	struct kvm_regs regs;
 
 	/* 0x180000 leads to 0x20000, and the vCPU sees the accessed bit it sets itself. */

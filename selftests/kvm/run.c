@@ -12,15 +12,15 @@
 #include "ktap.h"
 #include "tvm.h"
 
-GUEST(spin, 64, "1: inc %rax; jmp 1b");
-GUEST(halt, 64, "1: hlt; inc %rax; jmp 1b");
-GUEST(triple, 64, "lidt 1f(%rip); ud2; 1: .word 0; .quad 0");
+PROGRAM(spin, 64, "1: inc %rax; jmp 1b");
+PROGRAM(halt, 64, "1: hlt; inc %rax; jmp 1b");
+PROGRAM(triple, 64, "lidt 1f(%rip); ud2; 1: .word 0; .quad 0");
 
-static volatile sig_atomic_t signals;
+static int signals;
 
 static void on_signal(int number)
 {
-	signals += number == SIGUSR1;
+	__atomic_add_fetch(&signals, number == SIGUSR1, __ATOMIC_RELAXED);
 }
 
 static void handle(int number)
@@ -93,7 +93,7 @@ TEST_F(run, immediate_exit_finishes_the_last_instruction)
 {
 	tcpu_load_bytes(self->cpu, "\xe4\xe0\xf4", 3);
 	ASSERT_EQ(KVM_EXIT_IO, tcpu_run(self->cpu));
-	*(uint8_t *)tcpu_io_data(self->cpu) = 0x5a;
+	*(u8 *)tcpu_io_data(self->cpu) = 0x5a;
 	self->cpu->run->immediate_exit = 1;
 	EXPECT_EQ(-EINTR, tcpu_run(self->cpu));
 	EXPECT_EQ(0x5a, tcpu_regs(self->cpu).rax);
@@ -108,7 +108,7 @@ TEST_F(run, signal_ends_a_spinning_guest)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, send_later, &self_thread));
 	EXPECT_EQ(-EINTR, tcpu_run(self->cpu));
 	EXPECT_EQ(KVM_EXIT_INTR, self->cpu->run->exit_reason);
-	EXPECT_EQ(1, signals);
+	EXPECT_EQ(1, __atomic_load_n(&signals, __ATOMIC_RELAXED));
 	EXPECT_LT(100, tcpu_regs(self->cpu).rax);
 	pthread_join(thread, NULL);
 	/* And the guest goes on from where it was. */
@@ -133,7 +133,7 @@ TEST_F(run, pending_signal_keeps_the_guest_out)
 	sigset_t set, old;
 	struct {
 		struct kvm_signal_mask head;
-		uint8_t bits[8];
+		u8 bits[8];
 	} mask = { .head.len = 8 };
 
 	/* Blocked outside, open inside KVM_RUN: the way QEMU's kick once worked. */
@@ -146,14 +146,14 @@ TEST_F(run, pending_signal_keeps_the_guest_out)
 	EXPECT_EQ(-EINTR, tcpu_run(self->cpu));
 	EXPECT_EQ(KVM_EXIT_INTR, self->cpu->run->exit_reason);
 	EXPECT_EQ(0, tcpu_regs(self->cpu).rax);
-	EXPECT_EQ(0, signals);
+	EXPECT_EQ(0, __atomic_load_n(&signals, __ATOMIC_RELAXED));
 	/* Blocked inside too: the guest runs to its end. */
 	mask.bits[(SIGUSR1 - 1) / 8] = 1U << (SIGUSR1 - 1) % 8;
 	ASSERT_OK(ioctl(self->cpu->fd, KVM_SET_SIGNAL_MASK, &mask));
 	tcpu_load_bytes(self->cpu, "\xe6\xe0", 2);
 	EXPECT_EQ(KVM_EXIT_IO, tcpu_run(self->cpu));
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	EXPECT_EQ(1, signals);
+	EXPECT_EQ(1, __atomic_load_n(&signals, __ATOMIC_RELAXED));
 	/* No mask again. */
 	EXPECT_OK(ioctl(self->cpu->fd, KVM_SET_SIGNAL_MASK, NULL));
 }
@@ -162,7 +162,7 @@ TEST_F(run, signal_mask_errors)
 {
 	struct {
 		struct kvm_signal_mask head;
-		uint8_t bits[8];
+		u8 bits[8];
 	} mask = { .head.len = 4 };
 
 	EXPECT_ERR(EINVAL, ioctl(self->cpu->fd, KVM_SET_SIGNAL_MASK, &mask));
@@ -211,12 +211,12 @@ TEST_F(run, triple_fault_is_a_shutdown)
 TEST_F(run, timer_tick_does_not_end_it)
 {
 	/* Five million rounds last longer than several ticks of the host's timer. */
-	static const uint8_t code[] = {
+	static const u8 code[] = {
 		0xb9, 0x40, 0x4b, 0x4c, 0x00,	/* mov $5000000, %ecx */
 		0xff, 0xc9, 0x75, 0xfc,		/* 1: dec %ecx; jnz 1b */
 		0xe6, 0xe0,			/* out %al, $0xe0 */
 	};
-	uint64_t before;
+	u64 before;
 
 	tcpu_load_bytes(self->cpu, code, sizeof(code));
 	before = tvm_rdtsc();

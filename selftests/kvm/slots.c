@@ -12,7 +12,7 @@
 #define BASE 0x40000000UL
 
 static struct tvm *vm;
-static uint8_t *mem;
+static u8 *mem;
 
 static void setup(void)
 {
@@ -49,17 +49,17 @@ TEST(addresses_out_of_range)
 
 	setup();
 	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, -PAGE, 2 * PAGE, mem));
-	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, 1UL << 52, PAGE, mem));
-	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, (1UL << 52) - PAGE, 2 * PAGE, mem));
+	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, BIT(52), PAGE, mem));
+	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, BIT(52) - PAGE, 2 * PAGE, mem));
 	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, BASE, PAGE, kernel));
-	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, BASE, 1UL << 47, mem));
+	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, BASE, BIT(47), mem));
 	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, BASE, -PAGE, mem));
-	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, 0x100000000UL, 1UL << 43, mem));
+	EXPECT_ERR(EINVAL, tvm_slot(vm, SLOT, 0, 0x100000000UL, BIT(43), mem));
 }
 
 TEST(slot_ids)
 {
-	uint32_t slots;
+	u32 slots;
 
 	setup();
 	slots = tvm_cap(vm, KVM_CAP_NR_MEMSLOTS);
@@ -121,10 +121,10 @@ TEST(bad_pointer)
 	EXPECT_ERR(EFAULT, ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, (void *)0x10));
 }
 
-GUEST(load, 64, "1: mov (%rsi), %rax; out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
-GUEST(store, 64, "1: mov %rax, (%rsi); out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
+PROGRAM(load, 64, "1: mov (%rsi), %rax; out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
+PROGRAM(store, 64, "1: mov %rax, (%rsi); out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
 
-static void start(struct tcpu *cpu, const struct guest_code *code, uint64_t address)
+static void start(struct tcpu *cpu, const struct guest_code *code, u64 address)
 {
 	struct kvm_regs regs;
 
@@ -145,7 +145,7 @@ TEST(guest_sees_deletion_and_move)
 	ASSERT_OK(tvm_slot(vm, SLOT, 0, BASE, PAGE, mem));
 	start(cpu, &load, BASE);
 	ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu));
-	EXPECT_EQ(0x77, *(uint8_t *)tcpu_io_data(cpu));
+	EXPECT_EQ(0x77, *(u8 *)tcpu_io_data(cpu));
 	ASSERT_OK(tvm_slot(vm, SLOT, 0, 0, 0, 0));
 	ASSERT_EQ(KVM_EXIT_MMIO, tcpu_run(cpu));
 	EXPECT_EQ(BASE, cpu->run->mmio.phys_addr);
@@ -153,12 +153,12 @@ TEST(guest_sees_deletion_and_move)
 	EXPECT_EQ(0, cpu->run->mmio.is_write);
 	cpu->run->mmio.data[0] = 0x66;
 	ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu));
-	EXPECT_EQ(0x66, *(uint8_t *)tcpu_io_data(cpu));
+	EXPECT_EQ(0x66, *(u8 *)tcpu_io_data(cpu));
 	/* A new slot where the vCPU has just seen none. */
 	ASSERT_OK(tvm_slot(vm, SLOT, 0, BASE + PAGE, PAGE, mem));
 	ASSERT_OK(tvm_slot(vm, SLOT, 0, BASE, PAGE, mem));
 	ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu));
-	EXPECT_EQ(0x77, *(uint8_t *)tcpu_io_data(cpu));
+	EXPECT_EQ(0x77, *(u8 *)tcpu_io_data(cpu));
 	ASSERT_OK(tvm_slot(vm, SLOT, 0, BASE + 2 * PAGE, PAGE, mem));
 	EXPECT_EQ(KVM_EXIT_MMIO, tcpu_run(cpu));
 }
@@ -181,7 +181,7 @@ TEST(two_slots_one_memory)
 TEST(write_to_a_read_only_slot_is_mmio)
 {
 	struct tcpu *cpu;
-	uint64_t data;
+	u64 data;
 
 	setup();
 	cpu = tvm_vcpu(vm, 0);
@@ -189,7 +189,7 @@ TEST(write_to_a_read_only_slot_is_mmio)
 	ASSERT_OK(tvm_slot(vm, SLOT, KVM_MEM_READONLY, BASE, PAGE, mem));
 	start(cpu, &load, BASE + 8);
 	ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu));
-	EXPECT_EQ(0x33, *(uint8_t *)tcpu_io_data(cpu));
+	EXPECT_EQ(0x33, *(u8 *)tcpu_io_data(cpu));
 	start(cpu, &store, BASE + 8);
 	ASSERT_EQ(KVM_EXIT_MMIO, tcpu_run(cpu));
 	EXPECT_EQ(BASE + 8, cpu->run->mmio.phys_addr);
@@ -203,7 +203,7 @@ TEST(write_to_a_read_only_slot_is_mmio)
 	ASSERT_OK(mprotect(mem, PAGE, PROT_READ));
 	start(cpu, &load, BASE + 8);
 	ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu));
-	EXPECT_EQ(0x33, *(uint8_t *)tcpu_io_data(cpu));
+	EXPECT_EQ(0x33, *(u8 *)tcpu_io_data(cpu));
 	start(cpu, &store, BASE + 8);
 	EXPECT_EQ(KVM_EXIT_MMIO, tcpu_run(cpu));
 }
@@ -223,14 +223,14 @@ TEST(many_slots)
 	mem[5 * PAGE] = 0x55;
 	start(cpu, &load, BASE + (400 - 2 * 101) * PAGE);
 	ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu));
-	EXPECT_EQ(0x55, *(uint8_t *)tcpu_io_data(cpu));
+	EXPECT_EQ(0x55, *(u8 *)tcpu_io_data(cpu));
 	start(cpu, &load, BASE + (400 - 2 * 101 + 1) * PAGE);
 	EXPECT_EQ(KVM_EXIT_MMIO, tcpu_run(cpu));
 }
 
 TEST(tss_and_identity_map_addresses)
 {
-	uint64_t address = 0xfeffc000;
+	u64 address = 0xfeffc000;
 	int fd;
 
 	setup();

@@ -58,7 +58,17 @@
 
 #ifndef __ASSEMBLER__
 
-#include <stdint.h>
+#include <linux/types.h>
+
+typedef __u64 u64;
+typedef __u32 u32;
+typedef __u16 u16;
+typedef __u8 u8;
+
+#ifndef ARRAY_SIZE
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#endif
+#define BIT(nr) (1UL << (nr))
 
 #define GUEST_STR_(x) #x
 #define GUEST_STR(x) GUEST_STR_(x)
@@ -69,19 +79,19 @@
  * @end: the byte after its last
  */
 struct guest_code {
-	const uint8_t *start;
-	const uint8_t *end;
+	const u8 *start;
+	const u8 *end;
 };
 
 /**
- * GUEST() - define position-dependent guest code that is loaded at GUEST_CODE
+ * PROGRAM() - define position-dependent guest code that is loaded at GUEST_CODE
  * @name: the C identifier of the struct guest_code
  * @bits: 16, 32 or 64, the code size the assembler starts with
  * @body: assembler text; AT(name, label) in it is the guest address of a local label
  *
  * The text lies in read-only data, so the host never executes it.
  */
-#define GUEST(name, bits, body) \
+#define PROGRAM(name, bits, body) \
 	asm(".pushsection .rodata.guest, \"a\", @progbits\n" \
 	    ".code" #bits "\n" \
 	    "guest_" #name "_start:\n" \
@@ -89,10 +99,10 @@ struct guest_code {
 	    "guest_" #name "_end:\n" \
 	    ".code64\n" \
 	    ".popsection\n"); \
-	extern const uint8_t guest_##name##_start[], guest_##name##_end[]; \
+	extern const u8 guest_##name##_start[], guest_##name##_end[]; \
 	static const struct guest_code name = { guest_##name##_start, guest_##name##_end }
 
-/* The guest address of @label in the GUEST() that is being defined as @name. */
+/* The guest address of @label in the PROGRAM() that is being defined as @name. */
 #define AT(name, label) \
 	"(" #label " - guest_" #name "_start + " GUEST_STR(GUEST_CODE) ")"
 

@@ -3,31 +3,27 @@
  * Puts a vCPU into each CPU mode: descriptors, page tables, default handlers.
  * Must not run a vCPU except to wait for a handler's report.
  */
-#include <stdio.h>
 #include <string.h>
 
+#include "stubs.h"
 #include "tvm.h"
 
-#define CR0_PE (1UL << 0)
-#define CR0_ET (1UL << 4)
-#define CR0_NE (1UL << 5)
-#define CR0_PG (1UL << 31)
-#define CR4_PSE (1UL << 4)
-#define CR4_PAE (1UL << 5)
-#define CR4_OSFXSR (1UL << 9)
-#define CR4_OSXMMEXCPT (1UL << 10)
-#define EFER_LME (1UL << 8)
-#define EFER_LMA (1UL << 10)
+#define CR0_PE BIT(0)
+#define CR0_ET BIT(4)
+#define CR0_NE BIT(5)
+#define CR0_PG BIT(31)
+#define CR4_PSE BIT(4)
+#define CR4_PAE BIT(5)
+#define CR4_OSFXSR BIT(9)
+#define CR4_OSXMMEXCPT BIT(10)
+#define EFER_LME BIT(8)
+#define EFER_LMA BIT(10)
 
 #define PTE_P 0x01
 #define PTE_RWUAD 0x66
 #define PTE_LARGE 0x80
 #define PTE_TABLE (PTE_P | PTE_RWUAD)
 #define PTE_LEAF (PTE_P | PTE_RWUAD)
-
-extern const uint8_t stubs64[], stubs32[], stubs16[], stubs_end[], stubs64_lapic[],
-	stubs64_lapic_end[], stubs64_x2apic[], stubs64_x2apic_end[], stubs64_pic[],
-	stubs64_pic_end[];
 
 static const char * const mode_names[MODE_COUNT] = {
 	[MODE_REAL] = "real mode",
@@ -45,9 +41,9 @@ const char *tmode_name(enum tmode mode)
 
 /* The part of a descriptor that is the same in memory and in struct kvm_segment. */
 static const struct {
-	uint16_t selector;
-	uint32_t limit;
-	uint8_t type, dpl, db, l, g;
+	u16 selector;
+	u32 limit;
+	u8 type, dpl, db, l, g;
 } descriptors[] = {
 	{ SEL_CODE64, 0xffffffff, 11, 0, 0, 1, 1 },
 	{ SEL_DATA, 0xffffffff, 3, 0, 1, 0, 1 },
@@ -59,35 +55,35 @@ static const struct {
 	{ SEL_UCODE64, 0xffffffff, 11, 3, 0, 1, 1 },
 };
 
-#define DESCRIPTORS (sizeof(descriptors) / sizeof(descriptors[0]))
+#define DESCRIPTORS (ARRAY_SIZE(descriptors))
 
-static void write_gdt(uint8_t *mem)
+static void write_gdt(u8 *mem)
 {
-	uint64_t *gdt = (uint64_t *)(mem + GUEST_GDT);
+	u64 *gdt = (u64 *)(mem + GUEST_GDT);
 	unsigned int i;
 
 	for (i = 0; i < DESCRIPTORS; i++) {
-		uint64_t limit = descriptors[i].g ? descriptors[i].limit >> 12 :
+		u64 limit = descriptors[i].g ? descriptors[i].limit >> 12 :
 						    descriptors[i].limit;
 
 		gdt[descriptors[i].selector / 8] =
 			(limit & 0xffff) | (limit >> 16 & 0xf) << 48 |
-			(uint64_t)(0x90 | descriptors[i].dpl << 5 | descriptors[i].type) << 40 |
-			(uint64_t)descriptors[i].l << 53 | (uint64_t)descriptors[i].db << 54 |
-			(uint64_t)descriptors[i].g << 55;
+			(u64)(0x90 | descriptors[i].dpl << 5 | descriptors[i].type) << 40 |
+			(u64)descriptors[i].l << 53 | (u64)descriptors[i].db << 54 |
+			(u64)descriptors[i].g << 55;
 	}
-	gdt[SEL_TSS / 8] = 0x67 | (uint64_t)GUEST_TSS << 16 | 0x8bULL << 40;
+	gdt[SEL_TSS / 8] = 0x67 | (u64)GUEST_TSS << 16 | 0x8bULL << 40;
 }
 
-static void write_page_tables(uint8_t *mem)
+static void write_page_tables(u8 *mem)
 {
-	uint64_t *pml4 = (uint64_t *)(mem + GUEST_PML4);
-	uint64_t *pdpt = (uint64_t *)(mem + GUEST_PDPT);
-	uint64_t *pdpt_pae = (uint64_t *)(mem + GUEST_PDPT_PAE);
-	uint64_t *pd = (uint64_t *)(mem + GUEST_PD);
-	uint64_t *pt = (uint64_t *)(mem + GUEST_PT);
-	uint32_t *pd32 = (uint32_t *)(mem + GUEST_PD32);
-	uint32_t *pt32 = (uint32_t *)(mem + GUEST_PT32);
+	u64 *pml4 = (u64 *)(mem + GUEST_PML4);
+	u64 *pdpt = (u64 *)(mem + GUEST_PDPT);
+	u64 *pdpt_pae = (u64 *)(mem + GUEST_PDPT_PAE);
+	u64 *pd = (u64 *)(mem + GUEST_PD);
+	u64 *pt = (u64 *)(mem + GUEST_PT);
+	u32 *pd32 = (u32 *)(mem + GUEST_PD32);
+	u32 *pt32 = (u32 *)(mem + GUEST_PT32);
 	unsigned int i;
 
 	pml4[0] = GUEST_PDPT | PTE_TABLE;
@@ -96,7 +92,7 @@ static void write_page_tables(uint8_t *mem)
 		pdpt_pae[i] = (GUEST_PD + i * PAGE) | PTE_P;
 	}
 	for (i = 0; i < 4 * 512; i++)
-		pd[i] = (uint64_t)i << 21 | PTE_LEAF | PTE_LARGE;
+		pd[i] = (u64)i << 21 | PTE_LEAF | PTE_LARGE;
 	pd[0] = GUEST_PT | PTE_TABLE;
 	for (i = 0; i < 512; i++)
 		pt[i] = i * PAGE | PTE_LEAF;
@@ -107,7 +103,7 @@ static void write_page_tables(uint8_t *mem)
 	pd32[0] = GUEST_PT32 | PTE_TABLE;
 }
 
-void tvm_write_tables(uint8_t *mem)
+void tvm_write_tables(u8 *mem)
 {
 	write_gdt(mem);
 	write_page_tables(mem);
@@ -116,21 +112,21 @@ void tvm_write_tables(uint8_t *mem)
 /* The stack for entries from ring 3: SS0 of the 32-bit layout is part of RSP0 in the other. */
 static void write_tss(struct tcpu *cpu)
 {
-	uint32_t stack[2] = { GUEST_STACK + 0x800, cpu->mode == MODE_LONG ? 0 : SEL_DATA };
+	u32 stack[2] = { GUEST_STACK + 0x800, cpu->mode == MODE_LONG ? 0 : SEL_DATA };
 
 	memcpy(cpu->vm->mem + GUEST_TSS + 4, stack, sizeof(stack));
 }
 
-uint64_t *tvm_pte(struct tvm *vm, uint64_t gva)
+u64 *tvm_pte(struct tvm *vm, u64 gva)
 {
-	return (uint64_t *)(vm->mem + GUEST_PT) + gva / PAGE;
+	return (u64 *)(vm->mem + GUEST_PT) + gva / PAGE;
 }
 
-void tvm_gate(struct tcpu *cpu, unsigned int vector, uint64_t handler)
+void tvm_gate(struct tcpu *cpu, unsigned int vector, u64 handler)
 {
-	uint64_t *idt = (uint64_t *)(cpu->vm->mem + GUEST_IDT);
-	uint64_t low = (handler & 0xffff) | (handler >> 16 & 0xffff) << 48 | 0x8eULL << 40;
-	uint32_t *ivt = (uint32_t *)(cpu->vm->mem + GUEST_IVT);
+	u64 *idt = (u64 *)(cpu->vm->mem + GUEST_IDT);
+	u64 low = (handler & 0xffff) | (handler >> 16 & 0xffff) << 48 | 0x8eULL << 40;
+	u32 *ivt = (u32 *)(cpu->vm->mem + GUEST_IVT);
 
 	if (cpu->mode == MODE_REAL) {
 		ivt[vector] = handler;
@@ -144,8 +140,8 @@ void tvm_gate(struct tcpu *cpu, unsigned int vector, uint64_t handler)
 
 static void write_handlers(struct tcpu *cpu)
 {
-	const uint8_t *stubs = stubs32;
-	const uint8_t *end = stubs16;
+	const u8 *stubs = stubs32;
+	const u8 *end = stubs16;
 	unsigned int vector;
 
 	if (cpu->mode == MODE_LONG) {
@@ -163,7 +159,7 @@ static void write_handlers(struct tcpu *cpu)
 void tcpu_handlers(struct tcpu *cpu, enum teoi eoi)
 {
 	static const struct {
-		const uint8_t *start, *end;
+		const u8 *start, *end;
 	} sets[] = {
 		[EOI_NONE] = { stubs64, stubs64_lapic },
 		[EOI_LAPIC] = { stubs64_lapic, stubs64_lapic_end },
@@ -174,7 +170,7 @@ void tcpu_handlers(struct tcpu *cpu, enum teoi eoi)
 	memcpy(cpu->vm->mem + GUEST_STUBS, sets[eoi].start, sets[eoi].end - sets[eoi].start);
 }
 
-static struct kvm_segment segment(uint16_t selector)
+static struct kvm_segment segment(u16 selector)
 {
 	struct kvm_segment seg = { .selector = selector, .present = 1, .s = 1 };
 	unsigned int i;
@@ -193,8 +189,8 @@ static struct kvm_segment segment(uint16_t selector)
 }
 
 static const struct {
-	uint16_t code, data;
-	uint32_t cr3;
+	u16 code, data;
+	u32 cr3;
 	bool paging, pae, lme;
 } modes[MODE_COUNT] = {
 	[MODE_REAL] = { SEL_CODE16, SEL_DATA16 },
@@ -259,12 +255,12 @@ void tcpu_mode(struct tcpu *cpu, enum tmode mode)
 	tcpu_set_regs(cpu, &regs);
 }
 
-static uint64_t frame_word(struct tcpu *cpu, uint64_t at, unsigned int size)
+static u64 frame_word(struct tcpu *cpu, u64 at, unsigned int size)
 {
-	uint64_t value = 0;
+	u64 value = 0;
 
 	if (at > GUEST_SIZE - size)
-		tvm_die("a handler's stack lies at %#lx", at);
+		tvm_die("a handler's stack lies at %#llx", at);
 	memcpy(&value, cpu->vm->mem + at, size);
 	return value;
 }
@@ -274,7 +270,7 @@ bool tcpu_fault(struct tcpu *cpu, struct tfault *fault)
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
 	unsigned int word;
-	uint64_t at;
+	u64 at;
 
 	if (!tcpu_is_out(cpu, PORT_FAULT))
 		return false;
@@ -311,9 +307,9 @@ int tcpu_run_fault(struct tcpu *cpu)
 }
 
 /* About 60,000 instructions: more than enough for an interrupt that is due. */
-GUEST(idle, 64,
-      "1: mov $20000, %ecx; 2: nop; dec %ecx; jnz 2b;"
-      "out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
+PROGRAM(idle, 64,
+	"1: mov $20000, %ecx; 2: nop; dec %ecx; jnz 2b;"
+	"out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
 
 void tcpu_idle(struct tcpu *cpu, bool interrupts)
 {

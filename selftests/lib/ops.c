@@ -9,14 +9,14 @@
 
 #define DONE "; out %al, $" GUEST_STR(PORT_TEST)
 
-GUEST(op_read32, 64, "mov (%rsi), %eax" DONE);
-GUEST(op_write32, 64, "mov %eax, (%rsi)" DONE);
-GUEST(op_in8, 64, "in %dx, %al" DONE);
-GUEST(op_out8, 64, "out %al, %dx" DONE);
-GUEST(op_rdmsr, 64, "rdmsr" DONE);
-GUEST(op_wrmsr, 64, "wrmsr" DONE);
-GUEST(op_cr8_read, 64, "mov %cr8, %rax" DONE);
-GUEST(op_cr8_write, 64, "mov %rax, %cr8" DONE);
+PROGRAM(op_read32, 64, "mov (%rsi), %eax" DONE);
+PROGRAM(op_write32, 64, "mov %eax, (%rsi)" DONE);
+PROGRAM(op_in8, 64, "in %dx, %al" DONE);
+PROGRAM(op_out8, 64, "out %al, %dx" DONE);
+PROGRAM(op_rdmsr, 64, "rdmsr" DONE);
+PROGRAM(op_wrmsr, 64, "wrmsr" DONE);
+PROGRAM(op_cr8_read, 64, "mov %cr8, %rax" DONE);
+PROGRAM(op_cr8_write, 64, "mov %rax, %cr8" DONE);
 
 /* Run @code with @regs. Return: whether it came to its end, with @regs as it left them. */
 static bool operate(struct tcpu *cpu, const struct guest_code *code, struct kvm_regs *regs)
@@ -45,7 +45,7 @@ static bool operate(struct tcpu *cpu, const struct guest_code *code, struct kvm_
 	return !reason;
 }
 
-static uint64_t must(struct tcpu *cpu, const struct guest_code *code, struct kvm_regs *regs)
+static u64 must(struct tcpu *cpu, const struct guest_code *code, struct kvm_regs *regs)
 {
 	if (!operate(cpu, code, regs))
 		tvm_die("a guest operation faulted: address %#llx, port %#llx", regs->rsi,
@@ -53,35 +53,35 @@ static uint64_t must(struct tcpu *cpu, const struct guest_code *code, struct kvm
 	return regs->rax;
 }
 
-uint32_t tcpu_read32(struct tcpu *cpu, uint64_t address)
+u32 tcpu_read32(struct tcpu *cpu, u64 address)
 {
 	struct kvm_regs regs = { .rsi = address };
 
 	return must(cpu, &op_read32, &regs);
 }
 
-void tcpu_write32(struct tcpu *cpu, uint64_t address, uint32_t value)
+void tcpu_write32(struct tcpu *cpu, u64 address, u32 value)
 {
 	struct kvm_regs regs = { .rsi = address, .rax = value };
 
 	must(cpu, &op_write32, &regs);
 }
 
-uint8_t tcpu_in8(struct tcpu *cpu, uint16_t port)
+u8 tcpu_in8(struct tcpu *cpu, u16 port)
 {
 	struct kvm_regs regs = { .rdx = port };
 
 	return must(cpu, &op_in8, &regs);
 }
 
-void tcpu_out8(struct tcpu *cpu, uint16_t port, uint8_t value)
+void tcpu_out8(struct tcpu *cpu, u16 port, u8 value)
 {
 	struct kvm_regs regs = { .rdx = port, .rax = value };
 
 	must(cpu, &op_out8, &regs);
 }
 
-bool tcpu_rdmsr(struct tcpu *cpu, uint32_t index, uint64_t *value)
+bool tcpu_rdmsr(struct tcpu *cpu, u32 index, u64 *value)
 {
 	struct kvm_regs regs = { .rcx = index };
 
@@ -91,7 +91,7 @@ bool tcpu_rdmsr(struct tcpu *cpu, uint32_t index, uint64_t *value)
 	return true;
 }
 
-bool tcpu_wrmsr(struct tcpu *cpu, uint32_t index, uint64_t value)
+bool tcpu_wrmsr(struct tcpu *cpu, u32 index, u64 value)
 {
 	struct kvm_regs regs = {
 		.rcx = index, .rax = value & 0xffffffff, .rdx = value >> 32,
@@ -100,21 +100,21 @@ bool tcpu_wrmsr(struct tcpu *cpu, uint32_t index, uint64_t value)
 	return operate(cpu, &op_wrmsr, &regs);
 }
 
-uint64_t tcpu_cr8(struct tcpu *cpu)
+u64 tcpu_cr8(struct tcpu *cpu)
 {
 	struct kvm_regs regs = { };
 
 	return must(cpu, &op_cr8_read, &regs);
 }
 
-void tcpu_set_cr8(struct tcpu *cpu, uint64_t value)
+void tcpu_set_cr8(struct tcpu *cpu, u64 value)
 {
 	struct kvm_regs regs = { .rax = value };
 
 	must(cpu, &op_cr8_write, &regs);
 }
 
-int tvm_irq_line(struct tvm *vm, uint32_t gsi, uint32_t level)
+int tvm_irq_line(struct tvm *vm, u32 gsi, u32 level)
 {
 	struct kvm_irq_level line = { .irq = gsi, .level = level };
 

@@ -4,29 +4,13 @@
  * Must not know about CPU modes; those are in modes.c.
  */
 #include <fcntl.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "tvm.h"
 
 #define CPUID_ENTRIES 128
-
-void tvm_die(const char *fmt, ...)
-{
-	va_list args;
-
-	fflush(stdout);
-	fputs("# lib: ", stderr);
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	fputc('\n', stderr);
-	_exit(1);
-}
 
 int tvm_err(long ret)
 {
@@ -73,7 +57,7 @@ void *tvm_map(size_t size)
 	return mem;
 }
 
-int tvm_slot(struct tvm *vm, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size,
+int tvm_slot(struct tvm *vm, u32 slot, u32 flags, u64 gpa, u64 size,
 	     const void *hva)
 {
 	struct kvm_userspace_memory_region region = {
@@ -147,6 +131,16 @@ void tvm_use(const char *path)
 	table.head.nent = 0;
 }
 
+static void set_deadline_timer(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < table.head.nent; i++) {
+		if (table.head.entries[i].function == 1)
+			table.head.entries[i].ecx |= 1U << 24;
+	}
+}
+
 struct kvm_cpuid2 *tvm_supported_cpuid(void)
 {
 	int dev;
@@ -157,18 +151,21 @@ struct kvm_cpuid2 *tvm_supported_cpuid(void)
 	dev = tvm_open();
 	if (ioctl(dev, KVM_GET_SUPPORTED_CPUID, &table.head))
 		tvm_die("KVM_GET_SUPPORTED_CPUID: %m");
+	/* KVM offers this one by a capability: what is missing there is the VMM's part. */
+	if (ioctl(dev, KVM_CHECK_EXTENSION, KVM_CAP_TSC_DEADLINE_TIMER) > 0)
+		set_deadline_timer();
 	close(dev);
 	return &table.head;
 }
 
-bool tvm_cpuid_has(uint32_t leaf, uint32_t index, unsigned int reg, unsigned int bit)
+bool tvm_cpuid_has(u32 leaf, u32 index, unsigned int reg, unsigned int bit)
 {
 	struct kvm_cpuid2 *cpuid = tvm_supported_cpuid();
 	struct kvm_cpuid_entry2 *entry = cpuid->entries;
 	unsigned int i;
 
 	for (i = 0; i < cpuid->nent; i++, entry++) {
-		uint32_t regs[] = { entry->eax, entry->ebx, entry->ecx, entry->edx };
+		u32 regs[] = { entry->eax, entry->ebx, entry->ecx, entry->edx };
 
 		if (entry->function == leaf && entry->index == index)
 			return regs[reg] >> bit & 1;
@@ -215,7 +212,7 @@ void tcpu_settle(struct tcpu *cpu)
 
 	cpu->run->immediate_exit = 1;
 	for (i = 0; i < 8; i++) {
-		uint32_t reason = cpu->run->exit_reason;
+		u32 reason = cpu->run->exit_reason;
 
 		if ((reason != KVM_EXIT_IO && reason != KVM_EXIT_MMIO) || tcpu_run(cpu) < 0)
 			break;
@@ -260,7 +257,7 @@ void tcpu_set_regs(struct tcpu *cpu, const struct kvm_regs *regs)
 		tvm_die("KVM_SET_REGS: %m");
 }
 
-void tcpu_set_rip(struct tcpu *cpu, uint64_t rip, bool interrupts)
+void tcpu_set_rip(struct tcpu *cpu, u64 rip, bool interrupts)
 {
 	struct kvm_regs regs = tcpu_regs(cpu);
 
@@ -289,7 +286,7 @@ struct one_msr {
 	struct kvm_msr_entry entry;
 };
 
-bool tcpu_get_msr(struct tcpu *cpu, uint32_t index, uint64_t *value)
+bool tcpu_get_msr(struct tcpu *cpu, u32 index, u64 *value)
 {
 	struct one_msr msr = { .head.nmsrs = 1, .entry.index = index };
 	int ret = ioctl(cpu->fd, KVM_GET_MSRS, &msr);
@@ -300,7 +297,7 @@ bool tcpu_get_msr(struct tcpu *cpu, uint32_t index, uint64_t *value)
 	return ret == 1;
 }
 
-bool tcpu_set_msr(struct tcpu *cpu, uint32_t index, uint64_t value)
+bool tcpu_set_msr(struct tcpu *cpu, u32 index, u64 value)
 {
 	struct one_msr msr = {
 		.head.nmsrs = 1,
@@ -315,10 +312,10 @@ bool tcpu_set_msr(struct tcpu *cpu, uint32_t index, uint64_t value)
 
 void *tcpu_io_data(struct tcpu *cpu)
 {
-	return (uint8_t *)cpu->run + cpu->run->io.data_offset;
+	return (u8 *)cpu->run + cpu->run->io.data_offset;
 }
 
-bool tcpu_is_out(struct tcpu *cpu, uint16_t port)
+bool tcpu_is_out(struct tcpu *cpu, u16 port)
 {
 	return cpu->run->exit_reason == KVM_EXIT_IO && cpu->run->io.port == port &&
 	       cpu->run->io.direction == KVM_EXIT_IO_OUT && cpu->run->io.size == 1 &&
@@ -338,7 +335,7 @@ void tcpu_explain(struct tcpu *cpu)
 	fprintf(stderr, "# rax %#llx rcx %#llx rdx %#llx rbx %#llx rsp %#llx\n", regs.rax,
 		regs.rcx, regs.rdx, regs.rbx, regs.rsp);
 	if (tcpu_fault(cpu, &fault))
-		fprintf(stderr, "# handler of vector %u, error %#lx, from %#lx:%#lx\n",
+		fprintf(stderr, "# handler of vector %u, error %#llx, from %#llx:%#llx\n",
 			fault.vector, fault.error, fault.cs, fault.rip);
 	else if (run->exit_reason == KVM_EXIT_IO)
 		fprintf(stderr, "# port %#x size %u count %u direction %u\n", run->io.port,

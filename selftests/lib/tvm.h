@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <linux/kvm.h>
 
@@ -33,7 +35,7 @@
 struct tvm {
 	int dev;
 	int fd;
-	uint8_t *mem;
+	u8 *mem;
 	size_t run_size;
 	unsigned int flags;
 };
@@ -81,18 +83,18 @@ struct tcpu {
  */
 struct tfault {
 	unsigned int vector;
-	uint64_t error;
-	uint64_t rip;
-	uint64_t cs;
-	uint64_t rflags;
-	uint64_t frame;
+	u64 error;
+	u64 rip;
+	u64 cs;
+	u64 rflags;
+	u64 frame;
 };
 
-/**
- * tvm_die() - print a message in KTAP's comment form and end the test as failed
- * @fmt: printf format, without a newline
- */
-void tvm_die(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+/* Print a message in KTAP's comment form and end the test as failed. */
+#define tvm_die(fmt, ...) do { \
+	fprintf(stderr, "# lib: " fmt "\n", ##__VA_ARGS__); \
+	_exit(1); \
+} while (0)
 
 /**
  * tvm_err() - the errno of a system call's result
@@ -152,7 +154,7 @@ void tvm_destroy(struct tvm *vm);
  *
  * Return: what ioctl() returned.
  */
-int tvm_slot(struct tvm *vm, uint32_t slot, uint32_t flags, uint64_t gpa, uint64_t size,
+int tvm_slot(struct tvm *vm, u32 slot, u32 flags, u64 gpa, u64 size,
 	     const void *hva);
 
 /**
@@ -199,7 +201,7 @@ struct kvm_cpuid2 *tvm_supported_cpuid(void);
  *
  * Return: whether the device offers it to guests.
  */
-bool tvm_cpuid_has(uint32_t leaf, uint32_t index, unsigned int reg, unsigned int bit);
+bool tvm_cpuid_has(u32 leaf, u32 index, unsigned int reg, unsigned int bit);
 
 /**
  * tcpu_mode() - put a vCPU at GUEST_CODE in a mode, and the mode's handlers into memory
@@ -232,7 +234,7 @@ void tcpu_settle(struct tcpu *cpu);
 /**
  * tcpu_load() - copy guest code to GUEST_CODE and point the vCPU at it
  * @cpu: the vCPU
- * @code: a GUEST()
+ * @code: a PROGRAM()
  */
 void tcpu_load(struct tcpu *cpu, const struct guest_code *code);
 
@@ -259,7 +261,7 @@ struct kvm_regs tcpu_regs(struct tcpu *cpu);
 void tcpu_set_regs(struct tcpu *cpu, const struct kvm_regs *regs);
 
 /** tcpu_set_rip() - move a vCPU, with IF as given and no other flag. */
-void tcpu_set_rip(struct tcpu *cpu, uint64_t rip, bool interrupts);
+void tcpu_set_rip(struct tcpu *cpu, u64 rip, bool interrupts);
 
 /** tcpu_sregs() - Return: the system registers. */
 struct kvm_sregs tcpu_sregs(struct tcpu *cpu);
@@ -275,7 +277,7 @@ void tcpu_set_sregs(struct tcpu *cpu, const struct kvm_sregs *sregs);
  *
  * Return: whether the device gave it.
  */
-bool tcpu_get_msr(struct tcpu *cpu, uint32_t index, uint64_t *value);
+bool tcpu_get_msr(struct tcpu *cpu, u32 index, u64 *value);
 
 /**
  * tcpu_set_msr() - write one MSR
@@ -285,14 +287,14 @@ bool tcpu_get_msr(struct tcpu *cpu, uint32_t index, uint64_t *value);
  *
  * Return: whether the device took it.
  */
-bool tcpu_set_msr(struct tcpu *cpu, uint32_t index, uint64_t value);
+bool tcpu_set_msr(struct tcpu *cpu, u32 index, u64 value);
 
 /**
  * tcpu_is_out() - did the last run end in an OUT of a byte to a port?
  * @cpu: the vCPU
  * @port: the port
  */
-bool tcpu_is_out(struct tcpu *cpu, uint16_t port);
+bool tcpu_is_out(struct tcpu *cpu, u16 port);
 
 /** tcpu_io_data() - Return: where the data of the last KVM_EXIT_IO lies. */
 void *tcpu_io_data(struct tcpu *cpu);
@@ -342,7 +344,7 @@ void tcpu_explain(struct tcpu *cpu);
  * @vector: 0 to 255
  * @handler: linear address
  */
-void tvm_gate(struct tcpu *cpu, unsigned int vector, uint64_t handler);
+void tvm_gate(struct tcpu *cpu, unsigned int vector, u64 handler);
 
 /**
  * tvm_pte() - the 4 KiB page table entry that MODE_LONG and MODE_PAE use for an address
@@ -351,48 +353,48 @@ void tvm_gate(struct tcpu *cpu, unsigned int vector, uint64_t handler);
  *
  * Return: where the entry lies in the host.
  */
-uint64_t *tvm_pte(struct tvm *vm, uint64_t gva);
+u64 *tvm_pte(struct tvm *vm, u64 gva);
 
 /** tcpu_read32() - let the guest read. Return: what it read from a linear address. */
-uint32_t tcpu_read32(struct tcpu *cpu, uint64_t address);
+u32 tcpu_read32(struct tcpu *cpu, u64 address);
 
 /** tcpu_write32() - let the guest write to a linear address. */
-void tcpu_write32(struct tcpu *cpu, uint64_t address, uint32_t value);
+void tcpu_write32(struct tcpu *cpu, u64 address, u32 value);
 
 /** tcpu_in8() - let the guest read a port. Return: what it read. */
-uint8_t tcpu_in8(struct tcpu *cpu, uint16_t port);
+u8 tcpu_in8(struct tcpu *cpu, u16 port);
 
 /** tcpu_out8() - let the guest write to a port of the kernel's. */
-void tcpu_out8(struct tcpu *cpu, uint16_t port, uint8_t value);
+void tcpu_out8(struct tcpu *cpu, u16 port, u8 value);
 
 /** tcpu_rdmsr() - let the guest read an MSR. Return: false when it got an exception. */
-bool tcpu_rdmsr(struct tcpu *cpu, uint32_t index, uint64_t *value);
+bool tcpu_rdmsr(struct tcpu *cpu, u32 index, u64 *value);
 
 /** tcpu_wrmsr() - let the guest write an MSR. Return: false when it got an exception. */
-bool tcpu_wrmsr(struct tcpu *cpu, uint32_t index, uint64_t value);
+bool tcpu_wrmsr(struct tcpu *cpu, u32 index, u64 value);
 
 /** tcpu_cr8() - let the guest read CR8. Return: the value. */
-uint64_t tcpu_cr8(struct tcpu *cpu);
+u64 tcpu_cr8(struct tcpu *cpu);
 
 /** tcpu_set_cr8() - let the guest write CR8. */
-void tcpu_set_cr8(struct tcpu *cpu, uint64_t value);
+void tcpu_set_cr8(struct tcpu *cpu, u64 value);
 
 /** tvm_irq_line() - KVM_IRQ_LINE_STATUS. Return: the status it gave. */
-int tvm_irq_line(struct tvm *vm, uint32_t gsi, uint32_t level);
+int tvm_irq_line(struct tvm *vm, u32 gsi, u32 level);
 
 /** tcpu_start_lapic() - mask the PICs, enable the LAPIC, handlers that end interrupts there. */
 void tcpu_start_lapic(struct tcpu *cpu);
 
 /** tvm_rdtsc() - Return: the host's time stamp counter. */
-static inline uint64_t tvm_rdtsc(void)
+static inline u64 tvm_rdtsc(void)
 {
-	uint32_t low, high;
+	u32 low, high;
 
 	asm volatile("lfence; rdtsc" : "=a"(low), "=d"(high) : : "memory");
-	return (uint64_t)high << 32 | low;
+	return (u64)high << 32 | low;
 }
 
 /* For modes.c: fills the fixed parts of guest memory. */
-void tvm_write_tables(uint8_t *mem);
+void tvm_write_tables(u8 *mem);
 
 #endif

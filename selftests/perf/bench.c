@@ -30,7 +30,7 @@ struct target {
 	const char *path;
 	struct tvm *irq, *plain;
 	struct tcpu *irq_cpu, *plain_cpu;
-	uint8_t *pages;
+	u8 *pages;
 };
 
 /**
@@ -44,7 +44,7 @@ struct target {
  */
 struct measure {
 	const char *name;
-	uint64_t (*once)(struct target *target, const struct measure *m);
+	u64 (*once)(struct target *target, const struct measure *m);
 	const struct guest_code *code, *empty;
 	unsigned int count, limit;
 };
@@ -57,29 +57,29 @@ struct measure {
 	"rdtsc; shl $32, %rdx; or %rdx, %rax; sub %r9, %rax; mov %rax, %r9;" \
 	"out %al, $" GUEST_STR(PORT_TEST)
 
-GUEST(loop_empty, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", ""));
-GUEST(loop_cpuid, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", "cpuid;"));
-GUEST(loop_rdmsr, 64, LOOP("mov $0x1b, %r11d; xor %r12d, %r12d;", "rdmsr;"));
-GUEST(loop_vmcall, 64, LOOP("xor %r11d, %r11d; mov $0xffff, %r12d;", "vmcall;"));
-GUEST(loop_pic, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", "in $0x21, %al;"));
-GUEST(loop_ioapic, 64, LOOP("mov $" GUEST_STR(GUEST_IOAPIC) ", %esi;", "mov %ecx, (%rsi);"));
+PROGRAM(loop_empty, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", ""));
+PROGRAM(loop_cpuid, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", "cpuid;"));
+PROGRAM(loop_rdmsr, 64, LOOP("mov $0x1b, %r11d; xor %r12d, %r12d;", "rdmsr;"));
+PROGRAM(loop_vmcall, 64, LOOP("xor %r11d, %r11d; mov $0xffff, %r12d;", "vmcall;"));
+PROGRAM(loop_pic, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", "in $0x21, %al;"));
+PROGRAM(loop_ioapic, 64, LOOP("mov $" GUEST_STR(GUEST_IOAPIC) ", %esi;", "mov %ecx, (%rsi);"));
 
-GUEST(user_out, 64, "1: out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
-GUEST(user_in, 64, "1: in $" GUEST_STR(PORT_TEST) ", %al; jmp 1b");
-GUEST(user_write, 64, "mov $" GUEST_STR(GUEST_MMIO) ", %esi; 1: mov %eax, (%rsi); jmp 1b");
-GUEST(user_read, 64, "mov $" GUEST_STR(GUEST_MMIO) ", %esi; 1: mov (%rsi), %eax; jmp 1b");
-GUEST(user_hlt, 64, "1: hlt; jmp 1b");
+PROGRAM(user_out, 64, "1: out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
+PROGRAM(user_in, 64, "1: in $" GUEST_STR(PORT_TEST) ", %al; jmp 1b");
+PROGRAM(user_write, 64, "mov $" GUEST_STR(GUEST_MMIO) ", %esi; 1: mov %eax, (%rsi); jmp 1b");
+PROGRAM(user_read, 64, "mov $" GUEST_STR(GUEST_MMIO) ", %esi; 1: mov (%rsi), %eax; jmp 1b");
+PROGRAM(user_hlt, 64, "1: hlt; jmp 1b");
 
 /* Touch R8 pages from RSI twice: what the second pass costs is not the faults'. */
-GUEST(touch, 64,
-      "mov $2, %ebx;"
-      "2: mov %r8, %r10; mov %rsi, %rdi;"
-      "rdtsc; shl $32, %rdx; or %rdx, %rax; mov %rax, %r9;"
-      "1: mov %r8, (%rdi); add $4096, %rdi; dec %r10; jnz 1b;"
-      "rdtsc; shl $32, %rdx; or %rdx, %rax; sub %r9, %rax;"
-      "xchg %rax, %r11; dec %ebx; jnz 2b;"
-      "sub %r11, %rax; mov %rax, %r9;"
-      "out %al, $" GUEST_STR(PORT_TEST));
+PROGRAM(touch, 64,
+	"mov $2, %ebx;"
+	"2: mov %r8, %r10; mov %rsi, %rdi;"
+	"rdtsc; shl $32, %rdx; or %rdx, %rax; mov %rax, %r9;"
+	"1: mov %r8, (%rdi); add $4096, %rdi; dec %r10; jnz 1b;"
+	"rdtsc; shl $32, %rdx; or %rdx, %rax; sub %r9, %rax;"
+	"xchg %rax, %r11; dec %ebx; jnz 2b;"
+	"sub %r11, %rax; mov %rax, %r9;"
+	"out %al, $" GUEST_STR(PORT_TEST));
 
 static void expect(struct tcpu *cpu, const struct measure *m, bool good)
 {
@@ -89,8 +89,8 @@ static void expect(struct tcpu *cpu, const struct measure *m, bool good)
 	tvm_die("%s: %s did not do what was expected", tvm_device(), m->name);
 }
 
-static uint64_t run_loop(struct tcpu *cpu, const struct measure *m,
-			 const struct guest_code *code)
+static u64 run_loop(struct tcpu *cpu, const struct measure *m,
+		    const struct guest_code *code)
 {
 	struct kvm_regs regs;
 	int reason;
@@ -105,18 +105,18 @@ static uint64_t run_loop(struct tcpu *cpu, const struct measure *m,
 	return tcpu_regs(cpu).r9;
 }
 
-static uint64_t guest_loop(struct target *target, const struct measure *m)
+static u64 guest_loop(struct target *target, const struct measure *m)
 {
-	uint64_t with = run_loop(target->irq_cpu, m, m->code);
+	u64 with = run_loop(target->irq_cpu, m, m->code);
 
 	return with - run_loop(target->irq_cpu, m, m->empty);
 }
 
-static uint64_t user_loop(struct target *target, const struct measure *m)
+static u64 user_loop(struct target *target, const struct measure *m)
 {
 	struct tcpu *cpu = target->plain_cpu;
 	unsigned int i;
-	uint64_t start;
+	u64 start;
 
 	tcpu_load(cpu, m->code);
 	expect(cpu, m, tcpu_run(cpu) >= 0);
@@ -131,7 +131,7 @@ static uint64_t user_loop(struct target *target, const struct measure *m)
 	return start;
 }
 
-static uint64_t page_faults(struct target *target, const struct measure *m)
+static u64 page_faults(struct target *target, const struct measure *m)
 {
 	unsigned int i;
 
@@ -142,9 +142,9 @@ static uint64_t page_faults(struct target *target, const struct measure *m)
 	return run_loop(target->plain_cpu, m, m->code);
 }
 
-static uint64_t create_destroy(struct target *target, const struct measure *m)
+static u64 create_destroy(struct target *target, const struct measure *m)
 {
-	uint64_t start = tvm_rdtsc();
+	u64 start = tvm_rdtsc();
 	int vm = ioctl(target->plain->dev, KVM_CREATE_VM, 0);
 	int cpu = ioctl(vm, KVM_CREATE_VCPU, 0);
 
@@ -155,13 +155,13 @@ static uint64_t create_destroy(struct target *target, const struct measure *m)
 	return tvm_rdtsc() - start;
 }
 
-static uint64_t registers(struct target *target, const struct measure *m)
+static u64 registers(struct target *target, const struct measure *m)
 {
 	struct tcpu *cpu = target->plain_cpu;
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
 	unsigned int i;
-	uint64_t start = tvm_rdtsc();
+	u64 start = tvm_rdtsc();
 
 	for (i = 0; i < m->count; i++) {
 		if (ioctl(cpu->fd, KVM_GET_REGS, &regs) || ioctl(cpu->fd, KVM_SET_REGS, &regs) ||
@@ -188,7 +188,7 @@ static const struct measure measures[] = {
 	{ "GET+SET REGS, SREGS", registers, NULL, NULL, 8, 100 },
 };
 
-#define MEASURES (sizeof(measures) / sizeof(measures[0]))
+#define MEASURES (ARRAY_SIZE(measures))
 
 static void open_target(struct target *target, const char *path)
 {
@@ -215,22 +215,22 @@ static void close_target(struct target *target)
 
 static int compare(const void *a, const void *b)
 {
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
 
 	return (x > y) - (x < y);
 }
 
 /* The timer tick lands in some rounds; the median is of one without. */
-static uint64_t median(uint64_t *samples, unsigned int rounds, unsigned int count)
+static u64 median(u64 *samples, unsigned int rounds, unsigned int count)
 {
 	qsort(samples, rounds, sizeof(*samples), compare);
 	return (samples[rounds / 2] + count / 2) / count;
 }
 
 static void measure_all(struct target *targets, unsigned int devices, unsigned int rounds,
-			uint64_t results[][2])
+			u64 results[][2])
 {
-	static uint64_t samples[2][MAX_ROUNDS];
+	static u64 samples[2][MAX_ROUNDS];
 	unsigned int i, round, d;
 
 	for (i = 0; i < MEASURES; i++) {
@@ -248,9 +248,9 @@ static void measure_all(struct target *targets, unsigned int devices, unsigned i
 }
 
 static void measure_in_turn(struct target *targets, unsigned int devices, unsigned int rounds,
-			    const char **paths, uint64_t results[][2])
+			    const char **paths, u64 results[][2])
 {
-	uint64_t single[MEASURES][2];
+	u64 single[MEASURES][2];
 	unsigned int i, d;
 
 	for (d = 0; d < devices; d++) {
@@ -262,7 +262,7 @@ static void measure_in_turn(struct target *targets, unsigned int devices, unsign
 	}
 }
 
-static int report(const char **paths, unsigned int devices, uint64_t results[][2])
+static int report(const char **paths, unsigned int devices, u64 results[][2])
 {
 	unsigned int i, over = 0;
 
@@ -274,9 +274,9 @@ static int report(const char **paths, unsigned int devices, uint64_t results[][2
 		const struct measure *m = &measures[i];
 		bool bad = results[i][0] * 100 > results[i][1] * m->limit;
 
-		printf("%-24s %12lu", m->name, results[i][0]);
+		printf("%-24s %12llu", m->name, results[i][0]);
 		if (devices == 2) {
-			printf(" %12lu %7.3f %7.2f%s", results[i][1],
+			printf(" %12llu %7.3f %7.2f%s", results[i][1],
 			       (double)results[i][0] / results[i][1], m->limit / 100.0,
 			       bad ? "  ABOVE" : "");
 			over += bad;
@@ -288,7 +288,7 @@ static int report(const char **paths, unsigned int devices, uint64_t results[][2
 	return over;
 }
 
-static void usage(const char *name)
+static void print_help(const char *name)
 {
 	printf("usage: %s [--check] [--in-turn] [--rounds N] [DEVICE [REFERENCE]]\n"
 	       "  --check     exit 1 when a line is above its limit of the reference's figure\n"
@@ -310,7 +310,7 @@ int main(int argc, char **argv)
 	const char *wanted[2] = { "/dev/kvmlet", "/dev/kvm" }, *paths[2];
 	unsigned int devices = 0, rounds = 15, given, i, over;
 	bool check = false, in_turn = false;
-	static uint64_t results[MEASURES][2];
+	static u64 results[MEASURES][2];
 	static struct target targets[2];
 	int opt;
 
@@ -320,13 +320,13 @@ int main(int argc, char **argv)
 		check |= opt == 'c';
 		in_turn |= opt == 't';
 		if (opt == 'h' || opt == '?') {
-			usage(argv[0]);
+			print_help(argv[0]);
 			return opt == 'h' ? 0 : 2;
 		}
 	}
 	given = argc - optind;
 	if (given > 2 || rounds < 1 || rounds > MAX_ROUNDS) {
-		usage(argv[0]);
+		print_help(argv[0]);
 		return 2;
 	}
 	for (i = 0; i < (given ? given : 2); i++) {

@@ -34,6 +34,7 @@ struct tolerance template_tolerance(const struct tmpl *t)
 		.any_fault = t->flags & T_ANYFAULT,
 		.partial = t->flags & T_PARTIAL,
 		.push_seg = t->flags & T_PUSH_SEG,
+		.low32 = t->flags & (T_LOW32 | T_STRING),
 	};
 }
 

@@ -36,6 +36,12 @@ enum imm_kind { I_NONE, I_B, I_W, I_Z, I_V, I_WB, I_MOFFS };
 #define T_PUSH_SEG	0x800000u	/* the upper half of a 32-bit slot differs */
 #define T_NOREG		0x200000u	/* the register form is another instruction */
 
+#define T_LOW32		0x1000000u	/* upper halves differ between vendors */
+
+/* Short for the tables. */
+#define T_V		(T_MODRM | T_VEC)
+#define T_VX		(T_MODRM | T_VEC | T_VEX | T_NO66)
+
 /**
  * struct tmpl - an instruction to test
  * @name: for the report
@@ -67,7 +73,6 @@ struct insn_case {
 	unsigned int n;
 	struct state st;
 };
-
 
 struct tolerance template_tolerance(const struct tmpl *t);
 void prepend(struct insn_case *c, u8 byte);

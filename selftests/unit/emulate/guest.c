@@ -3,14 +3,28 @@
  * The machine behind the emulator in the tests: memory with holes, tables, registers.
  * It must not let the emulator write anywhere but where the test's data lies.
  */
+#define _GNU_SOURCE
+#include <sched.h>
 #include "harness.h"
 
 u64 guest_ldt[LDT_COUNT];
+u8 guest_low[LOW_SIZE];
 static u64 gdt[GDT_SIZE / 8];
 
-/* The kernel's GDT as far as user code can see it. */
+/*
+ * The kernel's GDT as far as user code can see it. Its last entry tells the CPU number by its
+ * limit, so stay on one CPU.
+ */
 void guest_tables_init(void)
 {
+	cpu_set_t set;
+	u32 limit;
+
+	CPU_ZERO(&set);
+	CPU_SET(sched_getcpu(), &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	asm volatile("lsl %1, %0" : "=r" (limit) : "r" (0x7b) : "cc");
+	gdt[15] = 0x0040f50000000000 | limit;
 	gdt[1] = 0x00cf9b000000ffff;
 	gdt[2] = 0x00af9b000000ffff;
 	gdt[3] = 0x00cf93000000ffff;
@@ -28,8 +42,21 @@ static struct guest *to_guest(struct em_ctx *ctx)
 
 enum { READABLE = 1, WRITABLE = 2, HOLE = 4 };
 
-static unsigned int page_rights(u64 la)
+static unsigned int low_rights(const struct guest *g, u64 la)
 {
+	if (la >= LOW_SIZE)
+		return 0;
+	if (g->absent && (la & ~4095ull) == g->absent)
+		return HOLE;
+	if (g->read_only && (la & ~4095ull) == g->read_only)
+		return READABLE;
+	return READABLE | WRITABLE;
+}
+
+static unsigned int page_rights(const struct guest *g, u64 la)
+{
+	if (g->flags & GUEST_LOW)
+		return low_rights(g, la);
 	if (la - CODE_BASE < CODE_PAGES * 4096)
 		return READABLE;
 	if (la - CODE_BASE < (CODE_PAGES + 1) * 4096)
@@ -54,7 +81,7 @@ static enum em_cb check(struct guest *g, u64 la, unsigned int n, bool write, u32
 		return EM_CB_FAIL;
 	}
 	while (at < end) {
-		rights = page_rights(at);
+		rights = page_rights(g, at);
 		if (!rights || (write && la - CODE_BASE < CODE_PAGES * 4096))
 			g->outside = true;
 		if (!(rights & READABLE) || (write && !(rights & WRITABLE))) {
@@ -67,6 +94,17 @@ static enum em_cb check(struct guest *g, u64 la, unsigned int n, bool write, u32
 	return EM_CB_OK;
 }
 
+/* The user bit of a page fault's error code. */
+static u32 user(const struct em_ctx *ctx, unsigned int acc)
+{
+	return ctx->cpl == 3 && !(acc & EM_ACC_SYSTEM) ? 4 : 0;
+}
+
+static void *host(const struct guest *g, u64 la)
+{
+	return g->flags & GUEST_LOW ? guest_low + la : (u8 *)la;
+}
+
 static enum em_cb fetch(struct em_ctx *ctx, u64 la, void *buf, unsigned int n)
 {
 	enum em_cb cb;
@@ -74,7 +112,7 @@ static enum em_cb fetch(struct em_ctx *ctx, u64 la, void *buf, unsigned int n)
 	to_guest(ctx)->callbacks++;
 	cb = check(to_guest(ctx), la, n, false, 0x14);
 	if (cb == EM_CB_OK)
-		memcpy(buf, (void *)la, n);
+		memcpy(buf, host(to_guest(ctx), la), n);
 	return cb;
 }
 
@@ -116,7 +154,8 @@ static enum em_cb record(struct guest *g, u64 la, const void *buf, unsigned int 
 {
 	unsigned int i = g->records;
 
-	if (!(g->flags & GUEST_PENDING) || i >= ARRAY_SIZE(g->record) || n > sizeof(g->record[i].data))
+	if (!(g->flags & GUEST_PENDING) || i >= ARRAY_SIZE(g->record) ||
+	    n > sizeof(g->record[i].data))
 		return EM_CB_OK;
 	g->record[i].la = la;
 	g->record[i].n = n;
@@ -139,10 +178,10 @@ static enum em_cb mem_read(struct em_ctx *ctx, u64 la, void *buf, unsigned int n
 		memcpy(buf, table, n);
 		return EM_CB_OK;
 	}
-	cb = check(g, la, n, acc & EM_ACC_RMW, acc & EM_ACC_SYSTEM ? 0 : 4);
+	cb = check(g, la, n, acc & EM_ACC_RMW, user(ctx, acc));
 	if (cb != EM_CB_OK || replay(g, la, buf, n, &cb))
 		return cb;
-	memcpy(buf, (void *)la, n);
+	memcpy(buf, host(g, la), n);
 	return record(g, la, buf, n);
 }
 
@@ -158,16 +197,21 @@ static enum em_cb mem_write(struct em_ctx *ctx, u64 la, const void *buf, unsigne
 		memcpy(table, buf, n);
 		return EM_CB_OK;
 	}
-	cb = check(g, la, n, true, acc & EM_ACC_SYSTEM ? 0 : 4);
+	cb = check(g, la, n, true, user(ctx, acc));
 	if (cb != EM_CB_OK || replay(g, la, NULL, n, &cb))
 		return cb;
-	memcpy((void *)la, buf, n);
+	memcpy(host(g, la), buf, n);
 	return record(g, la, NULL, n);
 }
 
+/* A read-only page is a device to a batch. */
 static enum em_cb probe_write(struct em_ctx *ctx, u64 la, unsigned int n, unsigned int acc)
 {
-	return check(to_guest(ctx), la, n, true, acc & EM_ACC_SYSTEM ? 0 : 4);
+	struct guest *g = to_guest(ctx);
+
+	if ((acc & EM_ACC_BATCH) && g->read_only && (la & ~4095ull) == g->read_only)
+		return EM_CB_SPLIT;
+	return check(to_guest(ctx), la, n, true, user(ctx, acc));
 }
 
 static enum em_cb cmpxchg(struct em_ctx *ctx, u64 la, void *old, const void *new, unsigned int n)
@@ -177,12 +221,16 @@ static enum em_cb cmpxchg(struct em_ctx *ctx, u64 la, void *old, const void *new
 	u8 found[16];
 
 	g->callbacks++;
-	cb = check(g, la, n, true, 4);
+	cb = check(g, la, n, true, user(ctx, 0));
 	if (cb != EM_CB_OK || replay(g, la, old, n, &cb))
 		return cb;
-	memcpy(found, (void *)la, n);
+	if (g->steal) {
+		g->steal--;
+		++*(u8 *)host(g, la);
+	}
+	memcpy(found, host(g, la), n);
 	if (!memcmp(found, old, n))
-		memcpy((void *)la, new, n);
+		memcpy(host(g, la), new, n);
 	memcpy(old, found, n);
 	return record(g, la, found, n);
 }
@@ -286,6 +334,8 @@ static enum em_cb port_in(struct em_ctx *ctx, u16 port, unsigned int size, void 
 	unsigned int i;
 	u8 *p = buf;
 
+	g->port_ins++;
+	g->port_count = count;
 	if (size * count <= 64 && replay(g, port, buf, size * count, &cb))
 		return cb;
 	for (i = 0; i < size * count; i++)
@@ -437,6 +487,15 @@ static bool unchanged(const struct guest *g, const struct state *in)
 	return g->ctx.rflags == in->rflags && !memcmp(g->st.gpr, in->gpr, sizeof(in->gpr));
 }
 
+/* Hand over what can be read of the instruction, as a caller with spare bytes does. */
+static void prefetch(struct em_ctx *ctx)
+{
+	u64 left = CODE_BASE + CODE_PAGES * 4096 - ctx->rip;
+
+	ctx->fetched = left < EM_INSN_MAX ? left : EM_INSN_MAX;
+	memcpy(ctx->insn, (void *)ctx->rip, ctx->fetched);
+}
+
 /**
  * guest_run() - emulate what native_run() executes
  * @g: scratch
@@ -454,6 +513,8 @@ enum em_result guest_run(struct guest *g, const struct state *in, enum em_mode m
 	unsigned int i;
 
 	guest_begin(g, in, mode, flags);
+	if (flags & GUEST_PREFETCH)
+		prefetch(&g->ctx);
 	for (;;) {
 		g->next_record = 0;
 		r = em_run(&g->ctx);

@@ -7,7 +7,7 @@
 #define UNIT_EMULATE_HARNESS_H
 
 #include <emulate.h>
-#include "../ktap.h"
+#include "ktap.h"
 
 /*
  * Both the processor and the emulator run on the same memory of this process, below 2 GiB so
@@ -64,11 +64,14 @@ enum run_how {
 bool native_init(void);
 void native_run(const struct state *in, struct state *out, bool vectors);
 extern bool native_has_avx;
+extern bool native_is_amd;
 
 /* guest.c */
 /* Ways to make the callbacks difficult. */
 #define GUEST_PENDING	1u	/* every access is pending once, then replayed */
 #define GUEST_PREFETCH	2u	/* the caller has fetched the instruction already */
+#define GUEST_LOW	4u	/* only the first MiB and a bit is there: real mode, tables */
+#define LOW_SIZE	0x110000u
 
 /**
  * struct guest - the machine behind the emulator's callbacks
@@ -87,6 +90,11 @@ struct guest {
 	u64 idt_base;
 	u32 idt_limit;
 	unsigned int flags;
+	u64 absent;		/* with GUEST_LOW: a page that is not present, 0 for none */
+	u64 read_only;		/* and one that cannot be written */
+	unsigned int port_ins;	/* calls of port_in, and elements of the last one */
+	unsigned int port_count;
+	unsigned int steal;	/* so many cmpxchg find memory changed */
 	unsigned int next_record;
 	unsigned int records;
 	struct {
@@ -102,6 +110,7 @@ struct guest {
 };
 
 extern const struct em_ops guest_ops;
+extern u8 guest_low[LOW_SIZE];
 extern u64 guest_ldt[];
 void guest_tables_init(void);
 void guest_begin(struct guest *g, const struct state *in, enum em_mode mode, unsigned int flags);
@@ -132,6 +141,8 @@ u64 rnd_target(unsigned int align);
  * @vectors: compare vector registers
  * @any_fault: where two faults compete, processors choose differently
  * @partial: after a fault processors have changed registers or not
+ * @too_long: of undefined bytes the processor may find first that there are more than 15
+ * @low32: vendors keep or clear upper halves; the emulator does as the vendor it was tried on
  * @push_seg: a 32-bit push of a segment register writes two or four bytes
  */
 struct tolerance {
@@ -141,6 +152,8 @@ struct tolerance {
 	bool any_fault;
 	bool partial;
 	bool push_seg;
+	bool too_long;
+	bool low32;
 };
 
 bool compare_run(const struct state *in, const u8 *bytes, unsigned int n, enum em_mode mode,
@@ -151,8 +164,22 @@ void describe(const u8 *bytes, unsigned int n, const struct state *in);
 bool legacy_init(void);
 void legacy_segments(struct state *st, enum em_mode mode);
 extern const char *legacy_reason;
-enum { LDT_CODE16, LDT_DATA16, LDT_DATA32, LDT_RO, LDT_DOWN16, LDT_DOWN32, LDT_XONLY, LDT_CODE32,
-	LDT_ABSENT, LDT_FLAT, LDT_CONFORMING, LDT_TINY, LDT_COUNT };
+enum {
+	LDT_CODE16,
+	LDT_DATA16,
+	LDT_DATA32,
+	LDT_RO,
+	LDT_DOWN16,
+	LDT_DOWN32,
+	LDT_XONLY,
+	LDT_CODE32,
+	LDT_ABSENT,
+	LDT_FLAT,
+	LDT_CONFORMING,
+	LDT_TINY,
+	LDT_COUNT,
+};
+
 #define LDT_SEL(i) ((i) << 3 | 7)
 
 /* The tests, one topic each. */

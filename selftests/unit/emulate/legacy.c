@@ -5,7 +5,6 @@
  */
 #define _GNU_SOURCE
 #include <asm/ldt.h>
-#include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "harness.h"
@@ -54,8 +53,7 @@ bool legacy_init(void)
 		d = entries[i];
 		d.entry_number = i;
 		if (syscall(SYS_modify_ldt, 0x11, &d, sizeof(d))) {
-			legacy_reason = errno == ENOSYS ? "the kernel has no modify_ldt" :
-							  "the kernel refuses 16-bit segments";
+			legacy_reason = "the kernel refuses an LDT (modify_ldt)";
 			return false;
 		}
 		guest_ldt[i] = descriptor(&d);

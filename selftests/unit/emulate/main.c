@@ -16,10 +16,15 @@ int main(void)
 		return 1;
 	}
 	test_cost();
+	test_real_mode();
+	test_task();
+	test_system();
+	test_restart();
 	test_long_mode();
 	test_vector();
 	test_strings();
 	test_legacy();
 	test_segments();
+	test_fuzz();
 	return ktap_end();
 }

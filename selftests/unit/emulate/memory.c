@@ -82,7 +82,8 @@ u64 rnd_target(unsigned int align)
 
 static bool map(u64 la, size_t n, int prot)
 {
-	void *p = mmap((void *)la, n, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
+	void *p = mmap((void *)la, n, prot, flags, -1, 0);
 
 	return p == (void *)la;
 }

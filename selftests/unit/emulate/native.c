@@ -23,6 +23,7 @@ static const u8 greg_order[16] = {
 };
 
 bool native_has_avx;
+bool native_is_amd;
 static unsigned int ymm_offset;
 static const struct state *launch;
 static struct state *landed;
@@ -124,7 +125,8 @@ static void on_landing(ucontext_t *uc, const u16 *data_segments)
 }
 
 /* Called by the trampoline below, with AC cleared. */
-static void __attribute__((used)) handler(int sig, ucontext_t *uc)
+void landing(int sig, ucontext_t *uc);
+void landing(int sig, ucontext_t *uc)
 {
 	static const struct state flat;
 	u16 segs[3];
@@ -148,12 +150,12 @@ static void __attribute__((used)) handler(int sig, ucontext_t *uc)
 /* The kernel keeps EFLAGS.AC in handlers, where it would fault on any unaligned access. */
 void trampoline(int sig, siginfo_t *info, void *uc);
 asm(".text\n"
-    "trampoline:\n\t"
-    "pushfq\n\t"
-    "andl $~0x40000, (%rsp)\n\t"
-    "popfq\n\t"
-    "mov %rdx, %rsi\n\t"
-    "jmp handler\n\t");
+	"trampoline:\n\t"
+	"pushfq\n\t"
+	"andl $~0x40000, (%rsp)\n\t"
+	"popfq\n\t"
+	"mov %rdx, %rsi\n\t"
+	"jmp landing\n\t");
 
 bool native_init(void)
 {
@@ -166,6 +168,8 @@ bool native_init(void)
 	u32 a, b, c, d;
 	unsigned int i;
 
+	__cpuid(0, a, b, c, d);
+	native_is_amd = b == 0x68747541;
 	__cpuid(1, a, b, c, d);
 	native_has_avx = (c & (1u << 28)) && (c & (1u << 27));
 	__cpuid_count(13, 0, a, b, c, d);
@@ -174,7 +178,8 @@ bool native_init(void)
 	ymm_offset = b;
 	if (xstate_size > XSTATE_MAX)
 		return false;
-	alt.ss_sp = mmap(NULL, ALT_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	alt.ss_sp = mmap(NULL, ALT_STACK, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (alt.ss_sp == MAP_FAILED || sigaltstack(&alt, NULL))
 		return false;
 	sigfillset(&sa.sa_mask);

@@ -6,7 +6,7 @@
 #include "gen.h"
 #include "insns.h"
 
-#define ROUNDS 600
+#define ROUNDS 300
 
 static bool run_template(const struct tmpl *t, enum em_mode mode)
 {

@@ -6,7 +6,7 @@
 #include "gen.h"
 #include "insns.h"
 
-#define ROUNDS 1500
+#define ROUNDS 700
 
 static bool run_template(const struct tmpl *t, unsigned int rounds)
 {

@@ -5,7 +5,7 @@
  */
 #include "gen.h"
 
-#define ROUNDS 6000
+#define ROUNDS 4000
 
 static const u16 data_selectors[] = {
 	LDT_SEL(LDT_DATA16), LDT_SEL(LDT_DATA32), LDT_SEL(LDT_RO), LDT_SEL(LDT_DOWN16),
@@ -179,7 +179,8 @@ static bool load_case(enum em_mode mode)
 		u8 far_ptr;
 		u8 legacy;
 	} insns[] = {
-		{ { 0x8e, 0x03 }, 2, 0, 0 }, { { 0x8e, 0x13 }, 2, 0, 0 }, { { 0x8e, 0x1b }, 2, 0, 0 },
+		{ { 0x8e, 0x03 }, 2, 0, 0 }, { { 0x8e, 0x13 }, 2, 0, 0 },
+		{ { 0x8e, 0x1b }, 2, 0, 0 },
 		{ { 0x8e, 0x2b }, 2, 0, 0 }, { { 0x07 }, 1, 0, 1 }, { { 0x17 }, 1, 0, 1 },
 		{ { 0x1f }, 1, 0, 1 }, { { 0x0f, 0xa9 }, 2, 0, 0 }, { { 0xc4, 0x03 }, 2, 1, 1 },
 		{ { 0xc5, 0x03 }, 2, 1, 1 }, { { 0x0f, 0xb2, 0x03 }, 3, 1, 0 },
@@ -217,8 +218,10 @@ static bool load_case(enum em_mode mode)
 static bool far_case(enum em_mode mode)
 {
 	static const u8 insns[][2] = { { 0xff, 0x2b }, { 0xff, 0x1b }, { 0xcb }, { 0xcf } };
-	u64 frame[5] = { rnd_below(0x3800), pick(any_selectors, ARRAY_SIZE(any_selectors)), 0x302, 0x1200,
-			 pick(any_selectors, ARRAY_SIZE(any_selectors)) };
+	u64 frame[5] = {
+		rnd_below(0x3800), pick(any_selectors, ARRAY_SIZE(any_selectors)), 0x302,
+		0x1200, pick(any_selectors, ARRAY_SIZE(any_selectors)),
+	};
 	unsigned int i = rnd_below(ARRAY_SIZE(insns)), j, size = mode == EM_MODE_PROT16 ? 2 : 4;
 	struct tolerance tol = { .any_fault = true };
 	u8 *p = (u8 *)(DATA_RW + 0x100);
@@ -232,7 +235,7 @@ static bool far_case(enum em_mode mode)
 		emit(&c, (u8[]){ 0x48 }, 1);
 		size = 8;
 	}
-	/* Which stack a call from compatibility mode into 64-bit mode uses is not the same everywhere. */
+	/* Which stack a call from compatibility into 64-bit mode uses differs. */
 	if (i == 1 && mode != EM_MODE_PROT64 && (frame[1] | 3) == SEL_USER64_CS)
 		return true;
 	for (j = 0; j < 5; j++)

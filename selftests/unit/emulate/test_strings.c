@@ -6,7 +6,7 @@
 #include "gen.h"
 #include "insns.h"
 
-#define ROUNDS 1500
+#define ROUNDS 1000
 
 /* Few different values, so that comparisons go on for a while. */
 static void dull_memory(void)

@@ -154,7 +154,7 @@ void ioapic_write(u8 reg, u32 value)
 
 void ioapic_entry(unsigned int pin, u32 low, u8 dest)
 {
-	ioapic_write(0x11 + 2 * pin, dest << 24);
+	ioapic_write(0x11 + 2 * pin, (u32)dest << 24);
 	ioapic_write(0x10 + 2 * pin, low);
 }
 

@@ -14,7 +14,7 @@
 
 static void send(unsigned int from, u32 low, u8 dest)
 {
-	apic_write(from, APIC_ICR2, dest << 24);
+	apic_write(from, APIC_ICR2, (u32)dest << 24);
 	apic_write(from, APIC_ICR, ASSERT_LEVEL | low);
 }
 

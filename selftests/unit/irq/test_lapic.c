@@ -253,6 +253,8 @@ static void lapic_x2apic_registers(void)
 	EQUAL(vlapic_msr_read(cpu(1), 0x8ff, &value), 1);
 	EQUAL(vlapic_msr_write(cpu(1), 0x8ff, 0), 1);
 	EQUAL(x2apic_write(1, APIC_TASKPRI, 1ull << 32), 1);
+	EQUAL(x2apic_write(1, APIC_TASKPRI, 0x100), 1);
+	EQUAL(x2apic_write(1, APIC_EOI, 1), 1);
 	EQUAL(x2apic_write(1, APIC_TASKPRI, 0x20), 0);
 	EQUAL(x2apic_read(1, APIC_TASKPRI), 0x20);
 	EQUAL(x2apic_write(1, APIC_ESR, 1), 1);
@@ -297,6 +299,18 @@ static void lapic_init_reset(void)
 	vlapic_reset(cpu(1), false);
 	EQUAL(vlapic_get_base(cpu(1)), 0xfee00800);
 	EQUAL(apic_read(1, APIC_ID), 0x01000000);
+	vm_end();
+}
+
+static void lapic_restores_sipi(void)
+{
+	u8 vector = 0;
+
+	vm_begin(1);
+	vlapic_restore_sipi(cpu(0), 0x9a, VLAPIC_EV_INIT | VLAPIC_EV_SIPI);
+	CHECK(vlapic_init_sipi_pending(cpu(0)));
+	EQUAL(vlapic_take_init_sipi(cpu(0), &vector), VLAPIC_EV_INIT | VLAPIC_EV_SIPI);
+	EQUAL(vector, 0x9a);
 	vm_end();
 }
 
@@ -401,6 +415,7 @@ void test_lapic(void)
 	TEST(lapic_x2apic_registers);
 	TEST(lapic_self_ipi);
 	TEST(lapic_init_reset);
+	TEST(lapic_restores_sipi);
 	TEST(lapic_state_round_trip);
 	TEST(lapic_state_x2apic_ids);
 	TEST(lapic_hostile_state);

@@ -23,8 +23,8 @@ static struct kvm_irq_routing_entry msi_entry(u32 gsi, u32 address, u32 data)
 	return e;
 }
 
-#define SET(...) set((struct kvm_irq_routing_entry[]){ __VA_ARGS__ }, \
-	sizeof((struct kvm_irq_routing_entry[]){ __VA_ARGS__ }) / sizeof(struct kvm_irq_routing_entry))
+#define ENTRIES(...) ((struct kvm_irq_routing_entry[]){ __VA_ARGS__ })
+#define SET(...) set(ENTRIES(__VA_ARGS__), ARRAY_SIZE(ENTRIES(__VA_ARGS__)))
 
 static int set(const struct kvm_irq_routing_entry *entries, unsigned int nr)
 {
@@ -42,7 +42,8 @@ static void route_refusals(void)
 	EQUAL(SET(pin_entry(0, KVM_IRQCHIP_PIC_MASTER, 8)), -EINVAL);
 	EQUAL(SET(pin_entry(0, KVM_IRQCHIP_PIC_SLAVE, 8)), -EINVAL);
 	EQUAL(SET(pin_entry(0, KVM_IRQCHIP_IOAPIC, 24)), -EINVAL);
-	EQUAL(SET(pin_entry(0, KVM_IRQCHIP_IOAPIC, 1), pin_entry(0, KVM_IRQCHIP_IOAPIC, 2)), -EINVAL);
+	EQUAL(SET(pin_entry(0, KVM_IRQCHIP_IOAPIC, 1),
+		  pin_entry(0, KVM_IRQCHIP_IOAPIC, 2)), -EINVAL);
 	EQUAL(SET(msi_entry(3, 0, 0), pin_entry(3, KVM_IRQCHIP_IOAPIC, 2)), -EINVAL);
 	EQUAL(SET(msi_entry(3, 0, 0), msi_entry(3, 0, 1)), -EINVAL);
 	e.type = 99;
@@ -63,8 +64,9 @@ static void route_pins_and_messages(void)
 {
 	vm_begin(1);
 	apic_write(0, APIC_LVT0, APIC_LVT_MASKED);
-	EQUAL(SET(msi_entry(IRQ_MAX_ROUTES - 1, 0xfee00000, 0x41), pin_entry(7, KVM_IRQCHIP_IOAPIC, 20),
-		  pin_entry(7, KVM_IRQCHIP_PIC_SLAVE, 3), msi_entry(2, 0xfee00000, 0x61)), 0);
+	EQUAL(SET(msi_entry(IRQ_MAX_ROUTES - 1, 0xfee00000, 0x41),
+		  pin_entry(7, KVM_IRQCHIP_IOAPIC, 20), pin_entry(7, KVM_IRQCHIP_PIC_SLAVE, 3),
+		  msi_entry(2, 0xfee00000, 0x61)), 0);
 	ioapic_entry(20, 0x51, 0);
 	EQUAL(irq_line_set(&vm, IRQ_SOURCE_USER, IRQ_MAX_ROUTES - 1, 1), 1);
 	EQUAL(irq_line_set(&vm, IRQ_SOURCE_USER, IRQ_MAX_ROUTES - 1, 0), -1);
@@ -206,7 +208,8 @@ static void iobus_finds(void)
 	for (i = 0; i < 40; i += 2)
 		iobus_unregister(&vm, IOBUS_MMIO, &dev[i]);
 	for (i = 0; i < 40; i++)
-		EQUAL(iobus_read(cpu(0), IOBUS_MMIO, dev[i].base, 1, &data), i & 1 ? 0 : -EOPNOTSUPP);
+		EQUAL(iobus_read(cpu(0), IOBUS_MMIO, dev[i].base, 1, &data),
+		      i & 1 ? 0 : -EOPNOTSUPP);
 	EQUAL(iobus_register(&vm, IOBUS_PIO, &other), 0);
 	vm_end();
 }

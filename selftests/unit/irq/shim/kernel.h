@@ -26,27 +26,27 @@ typedef __s16 s16;
 typedef __s32 s32;
 typedef __s64 s64;
 typedef s64 ktime_t;
-typedef unsigned int gfp_t;
+
+#define gfp_t unsigned int
 
 #define __rcu
-#define __releases(lock)
 #undef __always_inline
-#define __always_inline inline __attribute__((__always_inline__))
-#define noinline __attribute__((__noinline__))
+#define __always_inline inline
+#define noinline
 #define likely(x) (x)
 #define unlikely(x) (x)
 #define READ_ONCE(x) (x)
 #define WRITE_ONCE(x, v) ((x) = (v))
-#define smp_load_acquire(p) (*(p))
-#define smp_store_release(p, v) (*(p) = (v))
-#define smp_mb() do { } while (0)
-#define smp_mb__before_atomic() do { } while (0)
-#define smp_mb__after_atomic() do { } while (0)
-#define xchg(p, v) ({ __typeof__(*(p)) __old = *(p); *(p) = (v); __old; })
+#define smp_load_acquire(p) (*(p)) /* one thread: no order to keep */
+#define smp_store_release(p, v) (*(p) = (v)) /* nor here */
+#define smp_mb() do { } while (0) /* nor here */
+#define smp_mb__before_atomic() do { } while (0) /* nor here */
+#define smp_mb__after_atomic() do { } while (0) /* nor here */
+#define xchg(p, v) __atomic_exchange_n(p, v, __ATOMIC_RELAXED)
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
-#define array_index_nospec(i, n) (i)
-#define struct_size(p, member, n) (sizeof(*(p)) + (n) * sizeof((p)->member[0]))
+#define array_index_nospec(i, n) ((n) ? (i) : 0)
+#define struct_size(p, member, n) offsetof(__typeof__(*(p)), member[n])
 #define PAGE_SIZE 4096ul
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 
@@ -58,11 +58,25 @@ typedef unsigned int gfp_t;
 #define __ffs(x) ((unsigned int)__builtin_ctzl(x))
 #define ilog2(x) (63u - __builtin_clzl(x))
 #define hweight32(x) ((unsigned int)__builtin_popcount(x))
-#define is_power_of_2(x) ((x) && !((x) & ((x) - 1)))
-#define max(a, b) ({ __auto_type __a = (a); __auto_type __b = (b); __a > __b ? __a : __b; })
-#define min(a, b) ({ __auto_type __a = (a); __auto_type __b = (b); __a < __b ? __a : __b; })
 #define min_t(type, a, b) min((type)(a), (type)(b))
 #define max_t(type, a, b) max((type)(a), (type)(b))
+
+#define max(a, b) ({			\
+	__auto_type __a = (a);		\
+	__auto_type __b = (b);		\
+	__a > __b ? __a : __b;		\
+})
+
+#define min(a, b) ({			\
+	__auto_type __a = (a);		\
+	__auto_type __b = (b);		\
+	__a < __b ? __a : __b;		\
+})
+
+static inline bool is_power_of_2(unsigned long x)
+{
+	return x && !(x & (x - 1));
+}
 
 static inline bool test_bit(unsigned int n, const unsigned long *p)
 {
@@ -90,9 +104,28 @@ static inline bool test_and_set_bit(unsigned int n, unsigned long *p)
 #define __set_bit set_bit
 #define __clear_bit clear_bit
 #define __test_and_set_bit test_and_set_bit
-#define for_each_set_bit(i, p, n) for ((i) = 0; (i) < (n); (i)++) if (test_bit((i), (p)))
 
-typedef struct { int counter; } atomic_t;
+struct bit_walk {
+	const unsigned long *p;
+	unsigned int n, next;
+};
+
+static inline bool bit_walk(struct bit_walk *w, unsigned int *i)
+{
+	while (w->next < w->n && !test_bit(w->next, w->p))
+		w->next++;
+	*i = w->next++;
+	return *i < w->n;
+}
+
+#define for_each_set_bit(i, p, n) \
+	for (struct bit_walk __walk = { (p), (n), 0 }; bit_walk(&__walk, &(i)); )
+
+struct counter {
+	int counter;
+};
+
+#define atomic_t struct counter
 #define atomic_read(a) ((a)->counter)
 #define atomic_set(a, v) ((a)->counter = (v))
 #define atomic_inc(a) ((a)->counter++)
@@ -106,16 +139,35 @@ static inline int atomic_dec_if_positive(atomic_t *a)
 }
 
 /* A second taking of the same lock would be a deadlock in the kernel. */
-typedef struct { int held; } raw_spinlock_t;
+struct mutex {
+	int held;
+};
+
+#define raw_spinlock_t struct mutex
 #define raw_spin_lock_init(l) ((l)->held = 0)
-#define raw_spin_lock_irqsave(l, flags) do { (flags) = 0; assert(!(l)->held++); } while (0)
-#define raw_spin_unlock_irqrestore(l, flags) do { (void)(flags); assert((l)->held-- == 1); } while (0)
-struct mutex { int held; };
-#define mutex_lock(l) assert(!(l)->held++)
-#define mutex_unlock(l) assert((l)->held-- == 1)
-#define lockdep_assert_held(l) do { } while (0)
-#define lockdep_is_held(l) 1
-typedef struct { unsigned int sequence; } seqcount_t;
+
+static inline void mutex_lock(struct mutex *l)
+{
+	assert(!l->held);
+	l->held = 1;
+}
+
+static inline void mutex_unlock(struct mutex *l)
+{
+	assert(l->held);
+	l->held = 0;
+}
+
+#define raw_spin_lock_irqsave(l, flags) ((flags) = 0, mutex_lock(l))
+#define raw_spin_unlock_irqrestore(l, flags) ((void)(flags), mutex_unlock(l))
+#define lockdep_assert_held(l) assert((l) != NULL)
+#define lockdep_is_held(l) ((l) != NULL)
+
+struct seqcount {
+	unsigned int sequence;
+};
+
+#define seqcount_t struct seqcount
 #define seqcount_init(s) ((s)->sequence = 0)
 #define raw_write_seqcount_begin(s) ((s)->sequence++)
 #define raw_write_seqcount_end(s) ((s)->sequence++)
@@ -124,28 +176,47 @@ typedef struct { unsigned int sequence; } seqcount_t;
 #define preempt_disable() do { } while (0)
 #define preempt_enable() do { } while (0)
 
-struct rcu_head { int unused; };
+struct rcu_head {
+	int unused;
+};
+
 #define rcu_read_lock() do { } while (0)
 #define rcu_read_unlock() do { } while (0)
 #define rcu_dereference(p) (p)
 #define rcu_dereference_sched(p) (p)
-#define rcu_dereference_protected(p, c) (p)
+#define rcu_dereference_protected(p, c) ((void)(c), (p))
 #define rcu_assign_pointer(p, v) ((p) = (v))
 #define RCU_INIT_POINTER(p, v) ((p) = (v))
-#define kfree_rcu(p, head) free(p)
-#define kvfree_rcu(p, head) free(p)
+#define kfree_rcu(p, ...) free(p)
+#define kvfree_rcu(p, ...) free(p)
 #define synchronize_rcu_expedited() do { } while (0)
 
 #define GFP_KERNEL 0
 #define GFP_KERNEL_ACCOUNT 0
 #define __GFP_NOFAIL 0
-#define kzalloc(size, flags) calloc(1, size)
-#define kvzalloc(size, flags) calloc(1, size)
-#define kcalloc(n, size, flags) calloc(n, size)
-#define kfree(p) free(p)
-#define kvfree(p) free(p)
-#define get_zeroed_page(flags) ((unsigned long)calloc(1, PAGE_SIZE))
-#define free_page(p) free((void *)(p))
+#define kvzalloc kzalloc
+#define kfree free
+#define kvfree free
+
+static inline void *kzalloc(size_t size, gfp_t flags)
+{
+	return calloc(1, size);
+}
+
+static inline void *kcalloc(size_t n, size_t size, gfp_t flags)
+{
+	return calloc(n, size);
+}
+
+static inline unsigned long get_zeroed_page(gfp_t flags)
+{
+	return (unsigned long)calloc(1, PAGE_SIZE);
+}
+
+static inline void free_page(unsigned long page)
+{
+	free((void *)page);
+}
 
 #define NSEC_PER_SEC 1000000000ll
 #define NSEC_PER_MSEC 1000000ll
@@ -161,6 +232,7 @@ enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
 enum hrtimer_mode {
 	HRTIMER_MODE_ABS_HARD, HRTIMER_MODE_ABS_PINNED_HARD, HRTIMER_MODE_REL_HARD,
 };
+
 struct hrtimer {
 	enum hrtimer_restart (*function)(struct hrtimer *timer);
 	ktime_t expires;
@@ -183,7 +255,11 @@ u64 hrtimer_forward_now(struct hrtimer *timer, ktime_t interval);
 #define hrtimer_get_expires(t) ((t)->expires)
 #define hrtimer_get_remaining(t) ((t)->expires - clock_now)
 #define hrtimer_active(t) ((t)->queued)
-#define hrtimer_start_expires(t, mode) hrtimer_start(t, (t)->expires, mode)
+
+static inline void hrtimer_start_expires(struct hrtimer *timer, enum hrtimer_mode mode)
+{
+	hrtimer_start(timer, timer->expires, mode);
+}
 
 /* Registers of the local APIC, as the kernel names them. */
 #define APIC_ID 0x20
@@ -197,8 +273,8 @@ u64 hrtimer_forward_now(struct hrtimer *timer, ktime_t interval);
 #define APIC_DFR_CLUSTER 0x0fffffffu
 #define APIC_DFR_FLAT 0xffffffffu
 #define APIC_SPIV 0xf0
-#define APIC_SPIV_DIRECTED_EOI (1 << 12)
-#define APIC_SPIV_APIC_ENABLED (1 << 8)
+#define APIC_SPIV_DIRECTED_EOI 0x1000u
+#define APIC_SPIV_APIC_ENABLED 0x100u
 #define APIC_ISR 0x100
 #define APIC_TMR 0x180
 #define APIC_IRR 0x200
@@ -211,13 +287,13 @@ u64 hrtimer_forward_now(struct hrtimer *timer, ktime_t interval);
 #define APIC_VECTOR_MASK 0xff
 #define APIC_ICR2 0x310
 #define APIC_LVTT 0x320
-#define APIC_LVT_TIMER_ONESHOT (0 << 17)
-#define APIC_LVT_TIMER_PERIODIC (1 << 17)
-#define APIC_LVT_TIMER_TSCDEADLINE (2 << 17)
-#define APIC_LVT_MASKED (1 << 16)
-#define APIC_LVT_LEVEL_TRIGGER (1 << 15)
-#define APIC_LVT_REMOTE_IRR (1 << 14)
-#define APIC_INPUT_POLARITY (1 << 13)
+#define APIC_LVT_TIMER_ONESHOT 0u
+#define APIC_LVT_TIMER_PERIODIC 0x20000u
+#define APIC_LVT_TIMER_TSCDEADLINE 0x40000u
+#define APIC_LVT_MASKED 0x10000u
+#define APIC_LVT_LEVEL_TRIGGER 0x8000u
+#define APIC_LVT_REMOTE_IRR 0x4000u
+#define APIC_INPUT_POLARITY 0x2000u
 #define APIC_MODE_MASK 0x700
 #define APIC_LVTTHMR 0x330
 #define APIC_LVTPC 0x340

@@ -19,7 +19,6 @@ enum guest_feature { GF_X2APIC, GF_TSC_DEADLINE };
 
 struct vlapic;
 
-
 struct vm {
 	struct mutex lock, slots_lock;
 	struct reason reason;
@@ -66,8 +65,22 @@ static inline struct vcpu *vm_vcpu(struct vm *vm, unsigned int index)
 	return vm->vcpu[index];
 }
 
-#define vm_for_each_vcpu(i, v, vm) \
-	for ((i) = 0; (i) < (vm)->nr_vcpus && ((v) = vm_vcpu((vm), (i))); (i)++)
+struct vcpu_walk {
+	struct vm *vm;
+	unsigned int next;
+};
+
+static inline bool vcpu_walk(struct vcpu_walk *w, unsigned int *i, struct vcpu **vcpu)
+{
+	*i = w->next;
+	if (w->next >= w->vm->nr_vcpus)
+		return false;
+	*vcpu = vm_vcpu(w->vm, w->next++);
+	return true;
+}
+
+#define vm_for_each_vcpu(i, v, machine) \
+	for (struct vcpu_walk __walk = { (machine), 0 }; vcpu_walk(&__walk, &(i), &(v)); )
 
 static inline u64 vcpu_tsc_at(struct vcpu *vcpu, u64 host_tsc)
 {

@@ -4,6 +4,7 @@
  *
  * Must not know what the commands do.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,10 +58,23 @@ static const struct {
 	{ "-V", main_version },
 };
 
+/*
+ * Fill in for standard files that were closed: the next file to be opened, such as the VM, would
+ * take the number, and the console would go there.
+ */
+static void open_standard_files(void)
+{
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0)
+			exit(1);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	u64 start = stats_tsc();
 
+	open_standard_files();
 	if (argc < 2) {
 		options_usage(stderr);
 		return 1;

@@ -30,12 +30,20 @@ check_cpu()
 
 write_config()
 {
+	local strings=
+
+	if [ -n "$fast_strings" ]; then
+		# IA32_MISC_ENABLE: type, reset value, reserved bits, ignored bits.
+		echo '0x1a0 0 00000000 00000001 00000000 00000000 00000000 00000000' \
+			> "$work/msrs"
+		strings=", msrs=$work/msrs"
+	fi
 	cat > "$work/bochsrc" <<-EOF
 	config_interface: textconfig
 	display_library: $1
 	romimage: file=/usr/share/bochs/BIOS-bochs-latest
 	vgaromimage: file=/usr/share/vgabios/vgabios.bin
-	cpu: model=$cpu, count=$smp, ips=100000000, reset_on_triple_fault=0, quantum=10
+	cpu: model=$cpu, count=$smp, ips=100000000, reset_on_triple_fault=0, quantum=10$strings
 	clock: sync=none, time0=1767225600
 	memory: guest=$memory, host=$memory
 	com1: enabled=1, mode=file, dev=$work/console
@@ -128,12 +136,17 @@ watch_emulator()
 
 ticks()
 {
-	tail -n 1 "$work/bochs.log" | grep -o '^0*[0-9]*' | sed 's/^0*//'
+	tail -n 1 "$work/bochs.log" 2>/dev/null | grep -o '^0*[0-9]*' | sed 's/^0*//'
 }
 
 # Show what there is to see when the machine did not come to its own end.
 show_machine()
 {
+	if [ ! -s "$work/bochs.log" ]; then
+		say "the emulator did not start:"
+		grep -a -A 3 PANIC "$work/emulator" >&2 || true
+		return 0
+	fi
 	say "last lines of the host's console:"
 	tail -n 25 "$work/console" | tr -d '\r' >&2
 	grep -v -E 'system_management|VMEXIT: EPT ' "$work/bochs.log" |

@@ -248,30 +248,30 @@ static void *second_cpu(void *arg)
 
 	/* A vCPU that waits for its start says EAGAIN when INIT woke it. */
 	for (i = 0; ret == -EAGAIN && i < 10; i++)
-		{ ret = tcpu_run(cpu); printf("# run %d reason %d\n", ret, cpu->run->exit_reason); fflush(stdout);}
+		ret = tcpu_run(cpu);
 	return (void *)(long)ret;
 }
 
 TEST_F(lapic, starting_a_second_cpu)
 {
 	struct tcpu *second = tvm_vcpu_raw(self->vm, 1);
+	struct kvm_lapic_state lapic;
 	struct kvm_mp_state mp;
 	struct kvm_sregs sregs;
 	pthread_t thread;
 	void *result;
 
 	ASSERT_OK(ioctl(second->fd, KVM_SET_CPUID2, tvm_supported_cpuid()));
+	/* As every VMM does; KVM does not know a new vCPU's APIC id before. */
+	ASSERT_OK(ioctl(second->fd, KVM_GET_LAPIC, &lapic));
+	ASSERT_OK(ioctl(second->fd, KVM_SET_LAPIC, &lapic));
 	memcpy(self->vm->mem + 0x9000, trampoline.start, trampoline.end - trampoline.start);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, second_cpu, second));
 	usleep(10000);
 	set(self->cpu, ICR + 0x10, 1 << 24);
-	printf("# init\n"); fflush(stdout);
 	set(self->cpu, ICR, 0x4500);
-	printf("# init done\n"); fflush(stdout);
 	usleep(10000);
-	printf("# sipi\n"); fflush(stdout);
 	set(self->cpu, ICR, 0x4609);
-	printf("# sipi done\n"); fflush(stdout);
 	ASSERT_EQ(0, pthread_join(thread, &result));
 	ASSERT_EQ(KVM_EXIT_IO, (long)result);
 	EXPECT_EQ(0xe1, second->run->io.port);

@@ -193,6 +193,7 @@ void test_restart(void);
 void test_real_mode(void);
 void test_task(void);
 void test_system(void);
+void test_far(void);
 void test_cost(void);
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -19,6 +19,7 @@ int main(void)
 	test_real_mode();
 	test_task();
 	test_system();
+	test_far();
 	test_restart();
 	test_long_mode();
 	test_vector();

@@ -45,8 +45,27 @@ static void run_table(const struct tmpl *t, unsigned int n, const char *what)
 	}
 }
 
+/* 15 bytes are an instruction, 16 are #GP(0). */
+static void test_length(void)
+{
+	static const struct tolerance tol;
+	struct state st;
+	u8 bytes[16];
+
+	memset(bytes, 0x66, sizeof(bytes));
+	bytes[14] = 0x90;
+	random_state(&st);
+	st.rip = place_code(bytes, 15, RUN_STEP);
+	ktap_result(compare_run(&st, bytes, 15, EM_MODE_PROT64, &tol), "64-bit: 15 bytes");
+	bytes[14] = 0x66;
+	bytes[15] = 0x90;
+	st.rip = place_code(bytes, 16, RUN_STEP);
+	ktap_result(compare_run(&st, bytes, 16, EM_MODE_PROT64, &tol), "64-bit: 16 bytes");
+}
+
 void test_long_mode(void)
 {
+	test_length();
 	run_table(insns_integer, insns_integer_count, "64-bit");
 }
 

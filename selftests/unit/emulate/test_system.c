@@ -252,6 +252,21 @@ static void test_string_io(void)
 	g.st.gpr[EM_RDI] = 0x2000;
 	ktap_result(fault(RUN(0xf3, 0x6c), EM_EXC_PF, 3) && !g.port_ins,
 		    "string I/O: nor for a page that cannot be written");
+	begin(EM_MODE_PROT32);
+	g.st.gpr[EM_RDX] = 0x1f0;
+	g.st.gpr[EM_RCX] = 0x20;
+	g.st.gpr[EM_RDI] = 0xfff0;
+	ktap_result(RUN(0x67, 0xf3, 0x6c) == EM_DONE && g.st.gpr[EM_RDI] == 0x10 &&
+		    guest_low[15] && !guest_low[0x10000],
+		    "string I/O: a batch does not go past the wrap of the offset");
+	begin(EM_MODE_PROT32);
+	g.ctx.cpl = 3;
+	g.seg[EM_SEG_TR].base = 0x3000;
+	g.seg[EM_SEG_TR].limit = 104 + 0x80 / 8;
+	guest_low[0x3000 + 102] = 104;
+	ktap_result(RUN(0xe4, 0x7f) == EM_DONE, "string I/O: the last port of the I/O map");
+	g.ctx.rip = AT;
+	ktap_result(fault(RUN(0xe4, 0x80), EM_EXC_GP, 0), "string I/O: the port behind the map");
 	begin(EM_MODE_PROT64);
 	g.ctx.rflags |= 0x400;
 	g.st.gpr[EM_RDX] = 0x80;

@@ -31,60 +31,12 @@ static const u8 prefix_class[256] = {
 	[0x40 ... 0x4f] = PFX_REX,
 };
 
-/* How many of the next bytes, at most @want, lie in one page and within the CS limit. */
-static enum em_result fetch_window(struct em_ctx *ctx, u64 *la, unsigned int *want)
-{
-	const struct em_segment *cs;
-	enum em_result r;
-	u32 off;
-
-	if (em_is64(ctx)) {
-		*la = ctx->rip + ctx->fetched;
-		if (!em_canonical(ctx, *la))
-			return em_gp0(ctx);
-	} else {
-		r = em_segment(ctx, EM_SEG_CS, &cs);
-		if (r != EM_DONE)
-			return r;
-		off = (u32)ctx->rip + ctx->fetched;
-		if (off > cs->limit || off < (u32)ctx->rip)
-			return em_gp0(ctx);
-		if (*want - 1 > cs->limit - off)
-			*want = cs->limit - off + 1;
-		*la = (u32)(cs->base + off);
-	}
-	if (*want > 4096 - (*la & 4095))
-		*want = 4096 - (*la & 4095);
-	return EM_DONE;
-}
-
-static enum em_result fetch_more(struct em_ctx *ctx, unsigned int end)
-{
-	unsigned int want;
-	enum em_result r;
-	u64 la = 0;
-
-	while (ctx->fetched < end) {
-		if (end > EM_INSN_MAX)
-			return em_gp0(ctx);
-		want = EM_INSN_MAX - ctx->fetched;
-		r = fetch_window(ctx, &la, &want);
-		if (r != EM_DONE)
-			return r;
-		r = em_cb_result(ctx->ops->fetch(ctx, la, ctx->insn + ctx->fetched, want));
-		if (r != EM_DONE)
-			return r;
-		ctx->fetched += want;
-	}
-	return EM_DONE;
-}
-
 /* Make sure that @n more bytes can be consumed. */
 static __always_inline enum em_result need(struct em_ctx *ctx, unsigned int n)
 {
 	if (likely(ctx->d.pos + n <= ctx->fetched))
 		return EM_DONE;
-	return fetch_more(ctx, ctx->d.pos + n);
+	return em_fetch(ctx, ctx->d.pos + n);
 }
 
 static enum em_result take(struct em_ctx *ctx, unsigned int n, u64 *val)

@@ -144,6 +144,9 @@ extern const struct em_opcode em_table_1[256];
 extern const struct em_opcode em_table_0f[256];
 const struct em_opcode *em_lookup_0f38(u8 opcode);
 
+/* fetch.c */
+enum em_result em_fetch(struct em_ctx *ctx, unsigned int end);
+
 /* operand.c */
 enum em_result em_fault(struct em_ctx *ctx, u8 vector, u32 error_code);
 enum em_result em_ud(struct em_ctx *ctx);

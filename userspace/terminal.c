@@ -31,11 +31,13 @@ void terminal_restore(void)
 void terminal_raw(void)
 {
 	struct termios t;
+	pid_t foreground;
 
 	if (raw || !isatty(STDIN_FILENO))
 		return;
-	/* In the background the terminal belongs to somebody else. */
-	if (tcgetpgrp(STDIN_FILENO) != getpgrp())
+	/* In the background the terminal is somebody else's; without job control there is none. */
+	foreground = tcgetpgrp(STDIN_FILENO);
+	if (foreground >= 0 && foreground != getpgrp())
 		return;
 	if (tcgetattr(STDIN_FILENO, &t))
 		return;

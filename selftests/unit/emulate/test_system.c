@@ -256,8 +256,9 @@ static void test_string_io(void)
 	g.st.gpr[EM_RDX] = 0x1f0;
 	g.st.gpr[EM_RCX] = 0x20;
 	g.st.gpr[EM_RDI] = 0xfff0;
+	g.seg[EM_SEG_ES].base = 0x100;
 	ktap_result(RUN(0x67, 0xf3, 0x6c) == EM_DONE && g.st.gpr[EM_RDI] == 0x10 &&
-		    guest_low[15] && !guest_low[0x10000],
+		    guest_low[0x10f] && !guest_low[0x10100],
 		    "string I/O: a batch does not go past the wrap of the offset");
 	begin(EM_MODE_PROT32);
 	g.ctx.cpl = 3;

@@ -49,7 +49,6 @@ static void vm_destroy(struct vm *vm)
 	iobus_destroy(vm);
 	coalesced_destroy(vm);
 	mmu_vm_destroy(vm);
-	vmx_vm_destroy(vm);
 	vmx_disable(vm);
 	cleanup_srcu_struct(&vm->srcu);
 	mmu_vm_put(vm);
@@ -94,16 +93,11 @@ static int vm_start(struct vm *vm)
 	ret = vmx_enable(vm);
 	if (ret)
 		goto srcu;
-	ret = vmx_vm_init(vm);
-	if (ret)
-		goto disable;
 	ret = mmu_vm_init(vm);
 	if (ret)
-		goto vmx;
+		goto disable;
 	return 0;
 
-vmx:
-	vmx_vm_destroy(vm);
 disable:
 	vmx_disable(vm);
 srcu:

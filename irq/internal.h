@@ -189,12 +189,10 @@ static inline bool vlapic_lvt_is_nmi(u32 lvt)
 }
 
 /* vlapic.c */
-int vlapic_scan_irr(struct vlapic *apic);
 void vlapic_recount(struct vlapic *apic);
 void vlapic_priority_changed(struct vlapic *apic);
 void vlapic_update_ppr(struct vlapic *apic);
 void vlapic_lint0_changed(struct vlapic *apic);
-void vlapic_mode_changed(struct vlapic *apic);
 void vlapic_set_svr(struct vlapic *apic, u32 value);
 void vlapic_set_version(struct vlapic *apic);
 
@@ -206,7 +204,6 @@ unsigned int vlapic_lvt_offset(unsigned int index);
 int apic_map_create(struct vm *vm);
 void apic_map_destroy(struct vm *vm);
 int apic_deliver(struct vm *vm, struct vlapic *source, const struct apic_msg *msg);
-int vlapic_accept(struct vlapic *apic, const struct apic_msg *msg, const struct vlapic *source);
 int vlapic_deliver_lvt(struct vlapic *apic, unsigned int offset, const struct vlapic *source);
 bool vlapic_matches(const struct vlapic *apic, const struct vlapic *source, u32 dest, bool logical);
 void vlapic_write_icr(struct vlapic *apic, u32 low, u32 high);

@@ -35,7 +35,7 @@ static void vlapic_drop_hint(struct vlapic *apic, unsigned int word)
 }
 
 /* Highest vector in IRR, or -1. */
-int vlapic_scan_irr(struct vlapic *apic)
+static int vlapic_scan_irr(struct vlapic *apic)
 {
 	unsigned long words;
 
@@ -111,17 +111,13 @@ void vlapic_priority_changed(struct vlapic *apic)
 		vcpu_request(apic->vcpu, REQ_TPR);
 }
 
-int vlapic_pending_irq(struct vcpu *vcpu)
-{
-	return vlapic_due(vcpu->lapic);
-}
-
 int vlapic_highest_irr(struct vcpu *vcpu)
 {
 	return vlapic_scan_irr(vcpu->lapic);
 }
 
-void vlapic_ack_irq(struct vcpu *vcpu, int vector)
+/* The CPU takes @vector: from IRR to ISR. */
+static void vlapic_ack_irq(struct vcpu *vcpu, int vector)
 {
 	struct vlapic *apic = vcpu->lapic;
 	unsigned int word = vector >> 5;
@@ -232,7 +228,7 @@ void vlapic_lint0_changed(struct vlapic *apic)
 #define READABLE_XAPIC	(REG_BIT(APIC_ARBPRI) | REG_BIT(APIC_DFR) | REG_BIT(APIC_ICR2))
 
 /* Enabling, the mode or the number of LVT entries changed. */
-void vlapic_mode_changed(struct vlapic *apic)
+static void vlapic_mode_changed(struct vlapic *apic)
 {
 	u64 readable = READABLE_ALWAYS;
 

@@ -68,7 +68,8 @@ static int vlapic_accept_startup(struct vlapic *apic, const struct apic_msg *msg
 }
 
 /* 1 when accepted, 0 when dropped. SMIs are: there is no SMM. ExtINT comes by vpic_output(). */
-int vlapic_accept(struct vlapic *apic, const struct apic_msg *msg, const struct vlapic *source)
+static int vlapic_accept(struct vlapic *apic, const struct apic_msg *msg,
+			 const struct vlapic *source)
 {
 	switch (msg->mode) {
 	case DELIVER_FIXED:

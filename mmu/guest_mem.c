@@ -150,40 +150,6 @@ int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len
 	return 0;
 }
 
-int vm_guest_read(struct vm *vm, gpa_t gpa, void *data, unsigned int len)
-{
-	int idx = srcu_read_lock(&vm->srcu);
-	int r = 0;
-
-	while (len && !r) {
-		unsigned int n = bytes_in_page(gpa, len);
-
-		r = slot_read(memslot_find(vm, gpa_to_gfn(gpa)), gpa, data, n);
-		gpa += n;
-		data += n;
-		len -= n;
-	}
-	srcu_read_unlock(&vm->srcu, idx);
-	return r;
-}
-
-int vm_guest_write(struct vm *vm, gpa_t gpa, const void *data, unsigned int len)
-{
-	int idx = srcu_read_lock(&vm->srcu);
-	int r = 0;
-
-	while (len && !r) {
-		unsigned int n = bytes_in_page(gpa, len);
-
-		r = slot_write(memslot_find(vm, gpa_to_gfn(gpa)), gpa, data, n);
-		gpa += n;
-		data += n;
-		len -= n;
-	}
-	srcu_read_unlock(&vm->srcu, idx);
-	return r;
-}
-
 /* ---- Atomic exchange ---- */
 
 struct u128_halves {

@@ -76,19 +76,18 @@ static const struct control_set control_sets[NR_SETS] = {
 
 /* "Reserved Controls and Default Settings": required and optional bits within what the CPU allows. */
 static int __init settle_controls(const struct control_set *set, bool have_true, u32 optional,
-				  u32 *controls, u32 *allowed1)
+				  u32 *controls)
 {
 	u64 cap = native_read_msr(have_true && set->true_msr ? set->true_msr : set->msr);
-	u32 lacking;
+	u32 allowed1 = cap >> 32;
+	u32 lacking = set->required & ~allowed1;
 
-	*allowed1 = cap >> 32;
-	lacking = set->required & ~*allowed1;
 	if (lacking) {
 		pr_err("kvmlet: this CPU lacks %s VM controls 0x%x (EPT and unrestricted guest are needed)\n",
 		       set->name, lacking);
 		return -EOPNOTSUPP;
 	}
-	*controls = ((set->required | optional) & *allowed1) | (u32)cap;
+	*controls = ((set->required | optional) & allowed1) | (u32)cap;
 	return 0;
 }
 
@@ -142,20 +141,17 @@ static u32 __init optional_bits(int set)
 
 static int __init settle_all(bool have_true)
 {
-	u32 *const controls[NR_SETS] = { &vmx_caps.pin, &vmx_caps.cpu, &vmx_caps.cpu2, &vmx_caps.exit,
-					 &vmx_caps.entry };
-	u32 allowed1[NR_SETS];
+	u32 *const controls[NR_SETS] = {
+		&vmx_caps.pin, &vmx_caps.cpu, &vmx_caps.cpu2, &vmx_caps.exit, &vmx_caps.entry,
+	};
 	int i, ret;
 
 	for (i = 0; i < NR_SETS; i++) {
-		ret = settle_controls(&control_sets[i], have_true, optional_bits(i), controls[i],
-				      &allowed1[i]);
+		ret = settle_controls(&control_sets[i], have_true, optional_bits(i), controls[i]);
 		if (ret)
 			return ret;
 	}
-	vmx_caps.cpu_allowed1 = allowed1[SET_CPU];
-	vmx_caps.cpu2_allowed1 = allowed1[SET_CPU2];
-	/* Default1 bits of CPUs without the "true" MSRs: with EPT these exits are allowed to be off. */
+	/* Default1 bits of CPUs without the "true" MSRs: with EPT these exits may be off. */
 	vmx_caps.cpu &= ~(CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG);
 	if (!(vmx_caps.cpu & CPU_TPR_SHADOW))
 		vmx_caps.cpu |= CPU_CR8_LOAD | CPU_CR8_STORE;
@@ -196,7 +192,6 @@ static void __init fill_features(void)
 	hw.ept = cpu2 & CPU2_EPT;
 	hw.unrestricted_guest = cpu2 & CPU2_UNRESTRICTED;
 	hw.ept_ad = param_eptad && (cap & EPT_CAP_AD);
-	hw.ept_exec_only = cap & EPT_CAP_EXEC_ONLY;
 	hw.ept_2m = cap & EPT_CAP_2M;
 	hw.ept_1g = cap & EPT_CAP_1G;
 	hw.ept_5level = cap & EPT_CAP_WALK5;
@@ -251,8 +246,6 @@ int __init vmx_caps_init(void)
 	if (ret)
 		return ret;
 
-	vmx_caps.misc = native_read_msr(VMX_MSR_MISC);
-	vmx_caps.timer_shift = vmx_caps.misc & 0x1f;
 	vmx_caps.cr0_fixed0 = native_read_msr(VMX_MSR_CR0_FIXED0);
 	vmx_caps.cr0_fixed1 = native_read_msr(VMX_MSR_CR0_FIXED1);
 	vmx_caps.cr4_fixed0 = native_read_msr(VMX_MSR_CR4_FIXED0);

@@ -145,7 +145,8 @@ static int finish_halt(struct vcpu *vcpu)
 	return RUN_TO_USER;
 }
 
-int vcpu_internal_error_emulation(struct vcpu *vcpu)
+/* KVM_EXIT_INTERNAL_ERROR with the instruction's bytes: RUN_TO_USER. */
+static int internal_error_emulation(struct vcpu *vcpu)
 {
 	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
 	const struct em_ctx *ctx = &vcpu->em;
@@ -183,7 +184,7 @@ static int finish_failed(struct vcpu *vcpu)
 		vcpu_queue_exception(vcpu, VEC_UD);
 		return RUN_RESUME;
 	}
-	return vcpu_internal_error_emulation(vcpu);
+	return internal_error_emulation(vcpu);
 }
 
 static int tell_user(struct vcpu *vcpu)
@@ -267,7 +268,7 @@ int vcpu_task_switch(struct vcpu *vcpu, u16 selector, int idt_index, int reason,
 	result = em_task_switch(&vcpu->em, selector, idt_index, reason, has_error, error);
 	if (result != EM_DONE && result != EM_EXCEPTION) {
 		vcpu->mmio.nr_frags = 0;
-		return vcpu_internal_error_emulation(vcpu);
+		return internal_error_emulation(vcpu);
 	}
 	write_back(vcpu, true);
 	if (result == EM_EXCEPTION)

@@ -417,13 +417,10 @@ void vmx_inject_events(struct vcpu *vcpu)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	bool taken;
 
-	if (vcpu->lapic) {
-		if (vlapic_timer_pending(vcpu))
-			vlapic_timer_inject(vcpu);
-		if (vmx->cpu & CPU_TPR_SHADOW)
-			vlapic_sync_tpr(vcpu);
-	}
-	taken = inject_interrupted(vmx) || inject_exception(vmx) || inject_nmi(vmx) || inject_irq(vmx);
+	if (vcpu->lapic && vlapic_timer_pending(vcpu))
+		vlapic_timer_inject(vcpu);
+	taken = inject_interrupted(vmx) || inject_exception(vmx) || inject_nmi(vmx) ||
+		inject_irq(vmx);
 	update_windows(vmx, taken);
 	if (vmx->cpu & CPU_TPR_SHADOW)
 		update_tpr_threshold(vmx);

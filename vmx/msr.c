@@ -80,8 +80,6 @@ int vcpu_set_apic_base(struct vcpu *vcpu, u64 value, bool host)
 		return 1;
 	if ((old ^ value) & MSR_IA32_APICBASE_ENABLE)
 		cpuid_update_dynamic(vcpu);
-	if (vcpu->lapic && (old ^ value) & (X2APIC_ENABLE | MSR_IA32_APICBASE_ENABLE))
-		vmx_x2apic_changed(vcpu);
 	return 0;
 }
 

@@ -52,7 +52,6 @@ static int serve_requests(struct vcpu *vcpu)
 	}
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		to_vmx(vcpu)->tlb_flush = true;
-	vcpu_take_request(vcpu, REQ_MSR_FILTER);
 	return RUN_RESUME;
 }
 
@@ -234,10 +233,6 @@ static void read_exit(struct vcpu_vmx *vmx, u32 reason)
 	case EXIT_EXCEPTION_NMI:
 		info->intr_info = vmcs_read32(VMCS_EXIT_INTR_INFO);
 		info->intr_error = vmcs_read32(VMCS_EXIT_INTR_ERROR);
-		break;
-	case EXIT_IO:
-	case EXIT_INVPCID:
-		info->insn_info = vmcs_read32(VMCS_EXIT_INSTRUCTION_INFO);
 		break;
 	}
 	vcpu->rip = vmcs_readl(VMCS_GUEST_RIP);

@@ -120,17 +120,6 @@ void vcpu_set_segment(struct vcpu *vcpu, const struct kvm_segment *seg, enum vcp
 	segs_write(vcpu, &s, which);
 }
 
-unsigned long vcpu_seg_base(struct vcpu *vcpu, enum vcpu_seg which)
-{
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	unsigned long base;
-
-	vmcs_get(vmx);
-	base = vmcs_readl(seg_fields[which].base);
-	vmcs_put(vmx);
-	return base;
-}
-
 static void read_table(struct vcpu *vcpu, struct kvm_dtable *dt, unsigned long base,
 		       unsigned long limit)
 {

@@ -62,7 +62,8 @@ static void bitmap_intercept(unsigned long *map, u32 msr, bool exits)
 	__assign_bit(msr, map, exits);
 }
 
-void vmx_msr_intercept(struct vcpu_vmx *vmx, u32 msr, bool read, bool write)
+/* Whether RDMSR or WRMSR of @msr exits. */
+static void msr_intercept(struct vcpu_vmx *vmx, u32 msr, bool read, bool write)
 {
 	unsigned long *map = vmx->msr_bitmap;
 
@@ -83,14 +84,14 @@ static void setup_msr_bitmap(struct vcpu_vmx *vmx)
 
 	memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
 	for (i = 0; i < ARRAY_SIZE(direct); i++)
-		vmx_msr_intercept(vmx, direct[i], false, false);
-	vmx_msr_intercept(vmx, MSR_IA32_TSC, false, true);
+		msr_intercept(vmx, direct[i], false, false);
+	msr_intercept(vmx, MSR_IA32_TSC, false, true);
 	if (spec)
-		vmx_msr_intercept(vmx, MSR_IA32_SPEC_CTRL, false, false);
+		msr_intercept(vmx, MSR_IA32_SPEC_CTRL, false, false);
 	if (host_mitigations.ibpb && guest_has(vcpu, GF_PRED_CMD))
-		vmx_msr_intercept(vmx, MSR_IA32_PRED_CMD, true, false);
+		msr_intercept(vmx, MSR_IA32_PRED_CMD, true, false);
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D) && guest_has(vcpu, GF_FLUSH_L1D))
-		vmx_msr_intercept(vmx, MSR_IA32_FLUSH_CMD, true, false);
+		msr_intercept(vmx, MSR_IA32_FLUSH_CMD, true, false);
 
 	vmx->enter.flags &= ~(VMX_ENTER_SPEC_CTRL | VMX_ENTER_SPEC_SAVE);
 	if (host_mitigations.spec_ctrl)
@@ -153,18 +154,13 @@ void vmx_tsc_update(struct vcpu *vcpu)
 	}
 }
 
-void vmx_exceptions_update(struct vcpu *vcpu)
+static void exceptions_update(struct vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
 	vmcs_get(vmx);
 	vmx_exceptions_write(vmx, BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC));
 	vmcs_put(vmx);
-}
-
-void vmx_x2apic_changed(struct vcpu *vcpu)
-{
-	/* Every x2APIC register access exits, in either mode: nothing follows. */
 }
 
 /* ---- RESET and INIT, "Processor State After Reset" ---- */
@@ -247,7 +243,7 @@ void vcpu_hw_reset(struct vcpu *vcpu, bool init_event)
 	reset_registers(vcpu);
 	vmcs_put(vmx);
 	msr_vcpu_reset(vcpu, init_event);
-	vmx_exceptions_update(vcpu);
+	exceptions_update(vcpu);
 	vmx_cpuid_changed(vcpu);
 	cpuid_update_dynamic(vcpu);
 	vcpu_request(vcpu, REQ_EVENT);
@@ -309,15 +305,6 @@ void vcpu_hw_free(struct vcpu *vcpu)
 	free_page((unsigned long)vmx->msr_bitmap);
 	kvfree(vcpu->cpuid);
 	kfree(vmx);
-}
-
-int vmx_vm_init(struct vm *vm)
-{
-	return 0;
-}
-
-void vmx_vm_destroy(struct vm *vm)
-{
 }
 
 /* ---- Module ---- */

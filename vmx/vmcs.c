@@ -94,6 +94,17 @@ void vmcs_fetch(struct vcpu_vmx *vmx)
 		clear_anywhere(r);
 }
 
+/* The host fields that depend on the CPU. Window open. */
+static void vmcs_host_cpu(struct vcpu_vmx *vmx)
+{
+	int cpu = raw_smp_processor_id();
+
+	vmcs_writel(VMCS_HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
+	vmcs_writel(VMCS_HOST_GDTR_BASE, (unsigned long)get_current_gdt_ro());
+	vmcs_writel(VMCS_HOST_GS_BASE, native_read_msr(MSR_GS_BASE));
+	vmcs_writel(VMCS_HOST_SYSENTER_ESP, native_read_msr(MSR_IA32_SYSENTER_ESP));
+}
+
 /* Interrupts off, and the VMCS active nowhere else. */
 static void load_here(struct vcpu_vmx *vmx)
 {
@@ -213,16 +224,6 @@ noinline void vmcs_write_failed(unsigned long field, unsigned long value)
 }
 
 /* ---- Constant fields ---- */
-
-void vmcs_host_cpu(struct vcpu_vmx *vmx)
-{
-	int cpu = raw_smp_processor_id();
-
-	vmcs_writel(VMCS_HOST_TR_BASE, (unsigned long)&get_cpu_entry_area(cpu)->tss.x86_tss);
-	vmcs_writel(VMCS_HOST_GDTR_BASE, (unsigned long)get_current_gdt_ro());
-	vmcs_writel(VMCS_HOST_GS_BASE, native_read_msr(MSR_GS_BASE));
-	vmcs_writel(VMCS_HOST_SYSENTER_ESP, native_read_msr(MSR_IA32_SYSENTER_ESP));
-}
 
 static void setup_host(struct vcpu_vmx *vmx)
 {

@@ -59,7 +59,10 @@ static inline void compat_rcu_note_guest(void)
 #ifdef HAVE_SYSCORE_REGISTER
 #define SYSCORE_ARG	void *data
 #define DEFINE_SYSCORE(name, suspend_fn, resume_fn)						\
-	static const struct syscore_ops name##_ops = { .suspend = suspend_fn, .resume = resume_fn };	\
+	static const struct syscore_ops name##_ops = {						\
+		.suspend = suspend_fn,								\
+		.resume = resume_fn,								\
+	};											\
 	static struct syscore name = { .ops = &name##_ops }
 #define compat_register_syscore		register_syscore
 #define compat_unregister_syscore	unregister_syscore
@@ -91,8 +94,9 @@ typedef int compat_young_t;
 #endif
 
 /*
- * Something wants this thread before it enters the guest: signal, scheduler, task work. The kernel's function that
- * does the work takes KVM's own vCPU on some kernels and writes into it; only the test is usable.
+ * Something wants this thread before it enters the guest: signal, scheduler, task work. The
+ * kernel's function that does the work takes KVM's own vCPU on some kernels and writes into it;
+ * only the test is usable.
  */
 #ifdef HAVE_ENTRY_VIRT
 #include <linux/entry-virt.h>
@@ -101,7 +105,7 @@ typedef int compat_young_t;
 #endif
 #define compat_guest_work_pending()	__xfer_to_guest_mode_work_pending()
 
-/* Some kernels rename this field of struct kvm_run, for themselves only, to make each reader think. */
+/* Some kernels rename this field of struct kvm_run for themselves, to make each reader think. */
 #ifdef HAVE_IMMEDIATE_EXIT_UNSAFE
 #define compat_immediate_exit(run)	READ_ONCE((run)->immediate_exit__unsafe)
 #else

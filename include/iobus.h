@@ -18,11 +18,11 @@ enum iobus_kind { IOBUS_PIO, IOBUS_MMIO, NR_IOBUSES };
 
 /**
  * struct iobus_ops - what an in-kernel device does on an access inside its range
- * @read:	fill @data with @len bytes read at @addr; 0, or -EOPNOTSUPP to let user space have the
- *		access
+ * @read:	fill @data with @len bytes read at @addr; 0, or -EOPNOTSUPP to let user space have
+ *		the access
  * @write:	take @len bytes at @addr; same results
  *
- * Called with interrupts ON or OFF, and never to sleep: the vCPU's inner loop calls them with
+ * Called with interrupts on or off, and never to sleep: the vCPU's inner loop calls them with
  * interrupts off.
  * Locks taken inside are raw spinlocks taken with irqsave. @vcpu is the accessing vCPU.
  */
@@ -81,11 +81,24 @@ void iobus_unregister(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev
  * Return: 0, or -EOPNOTSUPP when no in-kernel device takes it. Any context.
  */
 int iobus_read(struct vcpu *vcpu, enum iobus_kind kind, gpa_t addr, unsigned int len, void *data);
-/** iobus_write() - the same for a write. */
+
+/**
+ * iobus_write() - write to the in-kernel device that covers the whole access
+ * @vcpu: accessing vCPU
+ * @kind: which bus
+ * @addr: port or guest physical address
+ * @len: 1 to 8 bytes
+ * @data: what to write
+ *
+ * Return: 0, or -EOPNOTSUPP when no in-kernel device takes it. Any context.
+ */
 int iobus_write(struct vcpu *vcpu, enum iobus_kind kind, gpa_t addr, unsigned int len,
 		const void *data);
 
-/** iobus_destroy() - free the tables; the devices belong to their owners. @vm has no users left. */
+/**
+ * iobus_destroy() - free the tables; the devices belong to their owners
+ * @vm: the VM, with no users left
+ */
 void iobus_destroy(struct vm *vm);
 
 #endif

@@ -21,44 +21,53 @@ struct vcpu;
 
 /**
  * struct memslot - one range of guest physical memory
+ * @base_gfn:		first guest frame
+ * @npages:		how many frames of 4 KiB, at least 1
+ * @hva:		user address of @base_gfn, page aligned
+ * @flags:		KVM_MEM_*
+ * @id:			KVM's slot number (the address space, upper half of the user's u32, is 0)
+ * @hva_node:		in vm->mmu.hva_tree; vm->mmu.lock held for writing
+ * @dirty_bitmap:	one bit a frame, NULL without KVM_MEM_LOG_DIRTY_PAGES
+ * @rcu:		for freeing
  *
- * Immutable once visible to readers, except @dirty_bitmap's contents; a change installs a new object. Readers hold vm->srcu
- * (or, in the inner loop with interrupts off, RCU); freed after both grace periods.
+ * Immutable once visible to readers, except @dirty_bitmap's contents; a change installs a new
+ * object. Readers hold vm->srcu (or, in the inner loop with interrupts off, RCU); freed after both
+ * grace periods.
  */
 struct memslot {
 	gfn_t base_gfn;
 	u64 npages;
-	hva_t hva;			/* user address of base_gfn */
-	u32 flags;			/* KVM_MEM_* */
-	u16 id;				/* KVM's slot number; address space in the upper half of kvm's u32 */
-	struct interval_tree_node hva_node;	/* vm->mmu.hva_tree; mmu_lock held for writing */
-	unsigned long *dirty_bitmap;	/* NULL without KVM_MEM_LOG_DIRTY_PAGES */
+	hva_t hva;
+	u32 flags;
+	u16 id;
+	struct interval_tree_node hva_node;
+	unsigned long *dirty_bitmap;
 	struct rcu_head rcu;
 };
 
 #define MEMSLOTS_USER		32764	/* KVM_CAP_NR_MEMSLOTS */
-/* Private slots behind the user's: TSS pages and identity map of real mode without unrestricted guest. */
+/* A private slot behind the user's: TSS pages of real mode without unrestricted guest. */
 #define MEMSLOT_TSS		(MEMSLOTS_USER + 0)
-#define MEMSLOT_IDENTITY	(MEMSLOTS_USER + 1)
-#define MEMSLOT_APIC_ACCESS	(MEMSLOTS_USER + 2)
 
-/* The MMU's part of struct vm. */
+/* The MMU's part of struct vm. "mmu_lock" is @lock: held for reading to map, for writing to zap. */
 struct vm_mmu {
-	struct maple_tree slots;	/* by gfn range; writers: vm->slots_lock; readers: RCU or vm->srcu */
+	struct maple_tree slots;	/* by gfn; vm->slots_lock to write, RCU or srcu to read */
 	struct xarray slots_by_id;	/* vm->slots_lock */
 	struct rb_root_cached hva_tree;	/* by user address; mmu_lock for writing to change */
-	u64 slots_generation;		/* bumped after each change; tags what vCPUs cache; from 1 */
+	u64 slots_generation;		/* from 1; rises with each change; tags what vCPUs cache */
 	u64 nr_pages;			/* sum of npages of the user's slots; vm->slots_lock */
 
-	rwlock_t lock;			/* "mmu_lock": read to map, write to zap */
+	rwlock_t lock;
 	struct mmu_notifier notifier;
-	bool dead;			/* mmu_lock; the tables are gone, notifier callbacks do nothing */
-	unsigned long invalidate_seq;	/* mmu_lock for writing to bump: an invalidation ended, a slot changed */
+	bool dead;			/* mmu_lock; no tables any more, callbacks do nothing */
+	/* mmu_lock for writing to bump: an invalidation ended, a slot changed */
+	unsigned long invalidate_seq;
 	long invalidate_in_progress;	/* mmu_lock */
-	hva_t invalidate_start, invalidate_last;	/* mmu_lock; union of the ranges in progress */
+	/* mmu_lock; union of the ranges in progress */
+	hva_t invalidate_start, invalidate_last;
 
-	hpa_t root;			/* EPT root table of this VM; set when the VM is made, constant */
-	int root_level;			/* 4 or 5 */
+	hpa_t root;			/* (c) EPT root table of this VM */
+	int root_level;			/* (c) 4 or 5 */
 	gfn_t max_gfn;			/* (c) last frame the tables and the host can address */
 	atomic64_t mapped[3];		/* leaf entries present: 4K, 2M, 1G */
 	u64 tlb_flushes;
@@ -74,125 +83,272 @@ struct vcpu_mmu {
 	u64 last_slot_generation;
 };
 
-/* ---- Life ---- */
+/* ---- Life (mmu/mmu.c) ---- */
 
-/** mmu_module_init() - caches; 0 or -ENOMEM. Called once, after vmx has filled hw. */
+/**
+ * mmu_module_init() - settle what depends on the CPU alone; once, after vmx/ has filled hw
+ *
+ * Return: 0 or -ENOMEM.
+ */
 int mmu_module_init(void);
+
+/**
+ * mmu_module_exit() - wait until nothing of mmu/ runs any more; no VM exists
+ *
+ * May sleep.
+ */
 void mmu_module_exit(void);
-/** mmu_vm_init() - empty slots, root table, MMU notifier on current->mm. 0 or -errno with nothing left behind. */
+
+/**
+ * mmu_vm_init() - empty slots, root table, MMU notifier on current->mm
+ * @vm: a VM nobody else knows yet
+ *
+ * May sleep. Return: 0 or -ENOMEM, -EINTR, with nothing left behind.
+ */
 int mmu_vm_init(struct vm *vm);
-/** mmu_vm_release() - the mm goes away or the last VM fd is closed: no guest runs any more; zap all, unregister. */
+
+/**
+ * mmu_vm_destroy() - free tables and slots; notifier callbacks find nothing to do from here on
+ * @vm: the VM; no vCPU is left and no one else uses it
+ *
+ * May sleep. mmu_vm_put() has to follow.
+ */
 void mmu_vm_destroy(struct vm *vm);
+
 /**
  * mmu_vm_put() - last use of a VM after mmu_vm_destroy(): drops the MMU notifier without waiting
  * @vm: the VM
  *
- * Calls vm_free() once no notifier callback can see @vm any more, perhaps later and from another context.
+ * Calls vm_free() once no notifier callback can see @vm any more, perhaps later and from another
+ * context.
  */
 void mmu_vm_put(struct vm *vm);
+
+/**
+ * mmu_vcpu_init() - the memory half of a new vCPU
+ * @vcpu: the vCPU, not yet visible
+ *
+ * Return: 0; kept for what needs memory.
+ */
 int mmu_vcpu_init(struct vcpu *vcpu);
+
+/**
+ * mmu_vcpu_destroy() - free the vCPU's spare tables
+ * @vcpu: the vCPU, which runs no more
+ */
 void mmu_vcpu_destroy(struct vcpu *vcpu);
 
 /* ---- Memory slots (mmu/memslot.c) ---- */
 
 /**
- * memslot_set() - KVM_SET_USER_MEMORY_REGION on a kernel copy: create, delete, move, change flags
- * @vm: the VM; takes vm->slots_lock
+ * memslot_set() - KVM_SET_USER_MEMORY_REGION: create, delete, move, change flags
+ * @vm: the VM; takes vm->slots_lock, may sleep
+ * @mem: kernel copy of the argument, unchecked; sizes in bytes
+ *
  * Return: 0, -EINVAL, -EEXIST (overlap), -ENOMEM, each with vm_refuse()'s reason.
  */
 int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region *mem);
 
-/** memslot_set_private() - kernel-owned slot (TSS, identity map) backed by anonymous user memory; size 0 deletes. slots_lock held. */
+/**
+ * memslot_set_private() - kernel-owned slot backed by anonymous memory of the current process
+ * @vm: the VM; vm->slots_lock held, may sleep
+ * @id: MEMSLOT_TSS
+ * @gpa: where, page aligned
+ * @size: bytes, page aligned; 0 deletes
+ *
+ * Return: 0, -EINVAL, -EEXIST, -ENOMEM, with a reason.
+ */
 int memslot_set_private(struct vm *vm, unsigned int id, gpa_t gpa, u64 size);
 
-/** memslot_find() - the slot holding @gfn, or NULL. Caller holds vm->srcu or has interrupts off. O(log n). */
+/**
+ * memslot_find() - the slot that holds a frame
+ * @vm: the VM; caller holds vm->srcu or has interrupts off
+ * @gfn: any frame number
+ *
+ * Return: the slot or NULL, after O(log n) steps. Valid for as long as the protection is held.
+ */
 struct memslot *memslot_find(struct vm *vm, gfn_t gfn);
-struct memslot *vcpu_memslot_find(struct vcpu *vcpu, gfn_t gfn);	/* the same with the vCPU's last-hit cache */
 
-/** memslot_get_dirty_log() - KVM_GET_DIRTY_LOG: copies out and clears. -ENOENT, -EINVAL, -EFAULT. Takes slots_lock. */
+/**
+ * vcpu_memslot_find() - the same, looking first at the slot this vCPU found last
+ * @vcpu: own thread or vcpu->lock held; protection as for memslot_find()
+ * @gfn: any frame number
+ *
+ * Return: the slot or NULL.
+ */
+struct memslot *vcpu_memslot_find(struct vcpu *vcpu, gfn_t gfn);
+
+/**
+ * memslot_get_dirty_log() - KVM_GET_DIRTY_LOG: copy the bitmap out and clear it
+ * @vm: the VM; takes vm->slots_lock, may sleep
+ * @log: kernel copy of the argument, which holds the user's pointer
+ *
+ * Return: 0, -EINVAL on a bad slot number, -ENOENT without such a slot or log, -EFAULT.
+ */
 int memslot_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log);
 
 /* ---- Faults (mmu/fault.c) ---- */
 
+/**
+ * enum pf_result - what became of a fault of the second level
+ * @PF_FIXED: mapped (or was already); enter the guest again
+ * @PF_RETRY: raced with an invalidation, or a signal is pending; enter again, the fault comes back
+ *	or not
+ * @PF_MMIO: no slot, or a write to a read-only slot: emulate the instruction
+ */
 enum pf_result {
-	PF_FIXED,	/* mapped (or was already); enter the guest again */
-	PF_RETRY,	/* raced with an invalidation or a signal is pending; enter again, the fault comes back or not */
-	PF_MMIO,	/* no slot, or a write to a read-only slot: emulate the instruction */
+	PF_FIXED,
+	PF_RETRY,
+	PF_MMIO,
 };
 
 /**
  * struct page_fault - one guest access that the second level refused
- * Inputs are const: set once where the fault enters.
+ * @addr:	guest physical address
+ * @write:	it was a write
+ * @exec:	it was an instruction fetch
+ * @present:	an entry was present; permission is what lacked
+ * @prefetch:	nobody waits; do not sleep on I/O
+ * @gfn:	frame of @addr
+ * @hva:	user address of @gfn
+ * @slot:	the slot of @gfn
+ * @seq:	vm->mmu.invalidate_seq when the fault began
+ * @pfn:	host frame of @gfn itself, whatever @goal_level is
+ * @map_writable: the host's mapping allows writes
+ * @has_page:	@pfn has a struct page that counts dirtiness
+ * @uncached:	the host does not map it write-back
+ * @goal_level:	1 = 4K, 2 = 2M, 3 = 1G
+ * @fill:	4K only because it executes: map all of the 2M that way
+ *
+ * The constant ones are set where the fault enters, the others by mmu/ on the way.
  */
 struct page_fault {
 	const gpa_t addr;
 	const bool write;
 	const bool exec;
-	const bool present;	/* an entry was present; permission is what lacked */
-	const bool prefetch;	/* nobody waits; do not sleep on I/O */
+	const bool present;
+	const bool prefetch;
 
-	/* derived by mmu/ on the way */
 	gfn_t gfn;
 	hva_t hva;
 	struct memslot *slot;
 	unsigned long seq;
-	u64 pfn;		/* host frame of gfn itself, whatever goal_level is */
-	bool map_writable;	/* the host's mapping allows writes */
-	bool has_page;		/* pfn has a struct page that counts dirtiness */
-	bool uncached;		/* the host does not map it write-back */
-	u8 goal_level;		/* 1 = 4K, 2 = 2M, 3 = 1G */
-	bool fill;		/* 4K only because it executes: map all of the 2M that way */
+	u64 pfn;
+	bool map_writable;
+	bool has_page;
+	bool uncached;
+	u8 goal_level;
+	bool fill;
 };
 
 /**
  * mmu_handle_fault() - give the guest the page it asked for
- * @vcpu: faulting vCPU, its own thread, interrupts on, may sleep
+ * @vcpu: faulting vCPU, its own thread, interrupts on, vm->srcu held; may sleep
  * @pf: the fault
- * Return: enum pf_result; -EFAULT when the user address cannot be faulted in as asked (user space gets it from KVM_RUN), -ENOMEM, -EINTR.
+ *
+ * Return: enum pf_result; -EFAULT when the user address cannot be faulted in as asked (user space
+ * gets it from KVM_RUN), -ENOMEM.
  */
 int mmu_handle_fault(struct vcpu *vcpu, struct page_fault *pf);
 
 /**
- * mmu_is_mmio_gpa() - fast answer, interrupts off: true when @gpa certainly has no slot now
+ * mmu_is_mmio_gpa() - has this address certainly no slot now?
+ * @vcpu: own thread; interrupts off or vm->srcu held
+ * @gpa: guest physical address
+ *
+ * Return: true from what the vCPU remembers alone; false says nothing.
  */
 bool mmu_is_mmio_gpa(struct vcpu *vcpu, gpa_t gpa);
 
-/** mmu_eptp() - EPT pointer for this vCPU, with memory type, walk length and A/D bit. */
+/**
+ * mmu_eptp() - EPT pointer for a vCPU, with memory type, walk length and A/D bit
+ * @vcpu: any vCPU; any context
+ *
+ * Return: the VMCS field's value.
+ */
 u64 mmu_eptp(struct vcpu *vcpu);
 
-/* ---- Guest memory by guest physical address (mmu/guest_mem.c); may sleep, VM's own mm is current->mm ---- */
+/*
+ * ---- Guest memory by guest physical address (mmu/guest_mem.c) ----
+ *
+ * All may sleep, need vm->srcu held, and current->mm to be the VM's.
+ */
 
-/** guest_read() - 0, or -EFAULT when a byte of the range has no slot or its user page is absent. */
+/**
+ * guest_read() - read guest memory
+ * @vcpu: own thread or vcpu->lock held
+ * @gpa: guest physical address; the range may cross pages and slots
+ * @data: result, partly filled on failure
+ * @len: bytes
+ *
+ * Return: 0, or -EFAULT when a byte of the range has no slot or its user page cannot be read.
+ */
 int guest_read(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
-/** guest_write() - same; -EFAULT for read-only slots too. Marks pages dirty. */
+
+/**
+ * guest_write() - write guest memory and mark it dirty
+ * @vcpu: own thread or vcpu->lock held
+ * @gpa: guest physical address; the range may cross pages and slots
+ * @data: what to write
+ * @len: bytes
+ *
+ * Return: 0, or -EFAULT as guest_read(), and for read-only slots; bytes before it are written.
+ */
 int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
-/** guest_cmpxchg() - atomic compare and exchange of @len 1,2,4,8,16 naturally aligned bytes: 0 done, 1 value differed (*old updated), -EFAULT. */
+
+/**
+ * guest_cmpxchg() - atomic compare and exchange in guest memory
+ * @vcpu: own thread or vcpu->lock held
+ * @gpa: guest physical address, aligned to @len
+ * @old: expected value; updated with what is there when it differs
+ * @new: value to store
+ * @len: 1, 2, 4, 8 or 16 bytes
+ *
+ * Return: 0 done, 1 the value differed, -EFAULT as guest_write().
+ */
 int guest_cmpxchg(struct vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsigned int len);
-int vm_guest_read(struct vm *vm, gpa_t gpa, void *data, unsigned int len);
-int vm_guest_write(struct vm *vm, gpa_t gpa, const void *data, unsigned int len);
 
 /* ---- Guest page tables (mmu/guest_walk.c) ---- */
 
-/* In @access: the CPU's own access to a system table (GDT, IDT, TSS): supervisor even at CPL 3, RFLAGS.AC does not lift SMAP. */
+/*
+ * In @access: the CPU's own access to a system table (GDT, IDT, TSS): supervisor even at CPL 3,
+ * RFLAGS.AC does not lift SMAP.
+ */
 #define GUEST_ACCESS_IMPLICIT	BIT(31)
 
 /**
  * guest_translate() - walk the guest's own page tables as its CPU would
- * @vcpu: the vCPU (mode, CR0/CR3/CR4/EFER/PKRU are taken from it)
+ * @vcpu: the vCPU (mode, CR0/CR3/CR4/EFER/PKRU are taken from it); context as for guest_read()
  * @gva: linear address
- * @access: PFEC_WRITE | PFEC_FETCH | PFEC_USER of the access; PFEC_USER means CPL 3; GUEST_ACCESS_IMPLICIT
+ * @access: PFEC_WRITE | PFEC_FETCH | PFEC_USER of the access; PFEC_USER means CPL 3;
+ *	GUEST_ACCESS_IMPLICIT
  * @gpa: result
  * @ex: filled with the #PF when the walk refuses
  *
- * Sets accessed and dirty bits in the guest's tables as hardware does (atomically). Checks reserved bits, NX, WP, SMEP, SMAP
- * (with RFLAGS.AC), protection keys.
+ * Sets accessed and dirty bits in the guest's tables as hardware does (atomically). Checks reserved
+ * bits, NX, WP, SMEP, SMAP (with RFLAGS.AC), protection keys.
  * Return: 0, or 1 with @ex filled.
  */
-int guest_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa, struct guest_exception *ex);
-/** guest_translate_inspect() - KVM_TRANSLATE: as supervisor read, no A/D updates, no exception. 0 or 1. */
+int guest_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa,
+		    struct guest_exception *ex);
+
+/**
+ * guest_translate_inspect() - KVM_TRANSLATE: as a supervisor's read, without leaving a trace
+ * @vcpu: vcpu->lock held; context as for guest_read()
+ * @gva: linear address
+ * @gpa: result
+ *
+ * Return: 0, or 1 when there is no translation.
+ */
 int guest_translate_inspect(struct vcpu *vcpu, gva_t gva, gpa_t *gpa);
 
-/** guest_load_pdptrs() - read and check the four PDPTEs at @cr3 into vcpu->pdptrs: 0, or 1 when they are illegal (#GP). */
+/**
+ * guest_load_pdptrs() - read and check the four PDPTEs of PAE paging into vcpu->pdptrs
+ * @vcpu: own thread or vcpu->lock held; context as for guest_read()
+ * @cr3: value of CR3 that points to them
+ *
+ * Return: 0, or 1 when they are illegal (#GP); vcpu->pdptrs is unchanged then.
+ */
 int guest_load_pdptrs(struct vcpu *vcpu, u64 cr3);
 
 #endif

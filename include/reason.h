@@ -6,6 +6,7 @@
 #ifndef KVMLET_REASON_H
 #define KVMLET_REASON_H
 
+#include <linux/compiler.h>
 #include <linux/types.h>
 
 /**
@@ -25,6 +26,15 @@ struct reason {
 	bool fresh;
 };
 
+/**
+ * reason_set() - note why an ioctl is being refused
+ * @r: of the fd's object
+ * @err: negative errno
+ * @text: constant string, never freed
+ * @value: the offending value, 0 when there is none
+ *
+ * Any context. Return: @err.
+ */
 static inline int reason_set(struct reason *r, int err, const char *text, u64 value)
 {
 	WRITE_ONCE(r->err, err);

@@ -18,7 +18,6 @@ enum vcpu_request {
 	REQ_TRIPLE_FAULT,	/* leave with KVM_EXIT_SHUTDOWN */
 	REQ_VM_DEAD,		/* the VM met a bug of ours; leave with -EIO */
 	REQ_UNBLOCK,		/* wake from HLT whatever the interrupt state */
-	REQ_MSR_FILTER,		/* rebuild the MSR bitmap */
 	REQ_TSC,		/* offset or scale of the TSC has changed */
 	REQ_TPR,		/* recompute the TPR threshold */
 	NR_VCPU_REQUESTS
@@ -30,25 +29,46 @@ enum vcpu_request {
  * @req: what is asked
  *
  * Does not kick; follow with vcpu_kick() when @vcpu may be in guest mode or blocked.
- * The barrier pairs with the one between the store of IN_GUEST_MODE and the last check of requests in
- * vmx/run.c: either the vCPU sees the request or vcpu_kick() sees it in guest mode.
+ * The barrier pairs with the one between the store of IN_GUEST_MODE and the last check of requests
+ * in vmx/run.c: either the vCPU sees the request or vcpu_kick() sees it in guest mode.
  */
 static inline void vcpu_request(struct vcpu *vcpu, enum vcpu_request req)
 {
+	/* What is asked for comes before the request; pairs with vcpu_take_request(). */
 	smp_mb__before_atomic();
 	set_bit(req, &vcpu->requests);
 }
 
+/**
+ * vcpu_request_pending() - is any request waiting?
+ * @vcpu: any vCPU; any context
+ *
+ * Return: whether one is.
+ */
 static inline bool vcpu_request_pending(const struct vcpu *vcpu)
 {
 	return READ_ONCE(vcpu->requests);
 }
 
+/**
+ * vcpu_test_request() - is this request waiting? It stays.
+ * @vcpu: any vCPU; any context
+ * @req: which
+ *
+ * Return: whether it is.
+ */
 static inline bool vcpu_test_request(const struct vcpu *vcpu, enum vcpu_request req)
 {
 	return test_bit(req, &vcpu->requests);
 }
 
+/**
+ * vcpu_take_request() - take a request that waits
+ * @vcpu: own thread or vcpu->lock held
+ * @req: which
+ *
+ * Return: whether it was there: what was done before vcpu_request() is visible then.
+ */
 static inline bool vcpu_take_request(struct vcpu *vcpu, enum vcpu_request req)
 {
 	if (!test_bit(req, &vcpu->requests))
@@ -63,8 +83,8 @@ static inline bool vcpu_take_request(struct vcpu *vcpu, enum vcpu_request req)
  * vcpu_kick() - make a vCPU notice its requests
  * @vcpu: any vCPU
  *
- * Wakes @vcpu when it is blocked in HLT; forces a VM exit by IPI when it is in guest mode on another CPU.
- * Any context, interrupts on or off.
+ * Wakes @vcpu when it is blocked in HLT; forces a VM exit by IPI when it is in guest mode on
+ * another CPU. Any context, interrupts on or off.
  */
 void vcpu_kick(struct vcpu *vcpu);
 
@@ -72,7 +92,8 @@ void vcpu_kick(struct vcpu *vcpu);
  * vcpu_request_all() - ask all vCPUs of a VM and kick them
  * @vm: the VM
  * @req: what is asked
- * @wait: return only after each vCPU has left guest mode since the request was made (needs IRQs enabled)
+ * @wait: return only after each vCPU has left guest mode since the request was made (needs IRQs
+ *	enabled)
  */
 void vcpu_request_all(struct vm *vm, enum vcpu_request req, bool wait);
 

@@ -67,7 +67,7 @@ enum x86_vector {
  * @vector:	exception vector
  * @has_error:	an error code is pushed
  * @error:	the error code
- * @cr2:	new CR2 for a page fault
+ * @cr2:	new CR2 for a page fault, DR6 bits for a #DB
  */
 struct guest_exception {
 	u8 vector;

@@ -3,8 +3,10 @@
  * struct vm and struct vcpu: what all directories share, with the lock that guards each field.
  * This header must not hold anything that only one directory uses; that goes into its private part.
  *
- * Lock order: vm->lock -> vm->slots_lock -> vcpu->lock (KVM_RUN takes only vcpu->lock) -> vm->srcu -> mmu.lock -> irq locks.
- * Legend in comments: (c) constant after creation, (v) vcpu->lock, (t) vCPU's own thread while in KVM_RUN, (a) atomic.
+ * Lock order: vm->lock -> vm->slots_lock -> vcpu->lock (KVM_RUN takes only vcpu->lock) -> vm->srcu
+ * -> mmu.lock -> irq locks.
+ * Legend in comments: (c) constant after creation, (v) vcpu->lock, (t) vCPU's own thread while in
+ * KVM_RUN, (a) atomic.
  */
 #ifndef KVMLET_VM_H
 #define KVMLET_VM_H
@@ -32,7 +34,7 @@ struct vlapic;
 #define VM_MAX_VCPU_ID	4096
 
 struct vm {
-	struct mm_struct *mm;			/* (c) the creator's; ioctls from another mm get -EIO */
+	struct mm_struct *mm;			/* (c) the creator's; others' ioctls get -EIO */
 	refcount_t users;			/* VM fd, vCPU fds */
 	struct mutex lock;			/* VM-wide configuration */
 	struct mutex slots_lock;		/* memory slots and I/O buses */
@@ -40,7 +42,7 @@ struct vm {
 	struct reason reason;
 	bool dead;				/* a bug of ours was met: refuse all with -EIO */
 
-	struct xarray vcpus;			/* by index 0..nr_vcpus-1; vm->lock to add, RCU to read */
+	struct xarray vcpus;			/* by index; vm->lock to add, RCU to read */
 	unsigned int nr_vcpus;			/* published after the xarray slot */
 	u32 boot_vcpu_id;			/* vm->lock; fixed once a vCPU exists */
 
@@ -50,25 +52,25 @@ struct vm {
 	void *coalesced_ring;			/* set once by cmpxchg; shared with user space */
 	raw_spinlock_t coalesced_lock;		/* producers */
 
-	bool irqchip;				/* PIC, IOAPIC, LAPICs in the kernel; set once under lock (smp_store_release) */
+	/* PIC, IOAPIC, LAPICs in the kernel; set once under lock (smp_store_release) */
+	bool irqchip;
 	struct vpic *vpic;
 	struct vioapic *vioapic;
 	struct vpit *vpit;
 	struct irq_routing __rcu *routing;	/* replaced under vm->lock */
 	struct apic_map *apic_map;		/* APIC ids to local APICs; with the irqchip */
-	atomic_t lint0_nmi;			/* local APICs whose LINT0 delivers NMIs: the PIT feeds them */
+	atomic_t lint0_nmi;			/* LAPICs whose LINT0 gives NMIs: the PIT's */
 	bool x2apic_ids, x2apic_no_bcast_quirk;	/* KVM_CAP_X2APIC_API; never cleared */
 
 	gpa_t tss_addr;				/* KVM_SET_TSS_ADDR; vm->lock */
 	gpa_t identity_map_addr;		/* KVM_SET_IDENTITY_MAP_ADDR; vm->lock */
 	u32 default_tsc_khz;
-	s64 clock_offset;			/* KVM_GET/SET_CLOCK: nanoseconds added to ktime_get_boottime_ns() */
-	u64 tsc_last_write, tsc_last_nsec;	/* for matching TSC writes of several vCPUs; tsc_lock */
+	s64 clock_offset;			/* KVM_SET_CLOCK: ns beyond the boot clock's */
+	u64 tsc_last_write, tsc_last_nsec;	/* to match TSC writes of vCPUs; tsc_lock */
 	u64 tsc_last_offset;
 	u32 tsc_last_khz;
 	bool tsc_user_set;			/* user space has written a TSC; tsc_lock */
 	raw_spinlock_t tsc_lock;
-	u64 hw_private[4];			/* vmx/'s use */
 };
 
 enum vcpu_mode {
@@ -108,21 +110,22 @@ struct vcpu_interrupt {
 
 /* MSRs that are only kept, or kept apart from the hardware: vmx/msr_tables.c. */
 struct vcpu_msrs {
-	u64 arch_capabilities, ucode_rev, platform_info, misc_features, power_ctl, feature_control, hwcr;
+	u64 arch_capabilities, ucode_rev, platform_info, misc_features, power_ctl;
+	u64 feature_control, hwcr;
 	u64 mcg_cap, mcg_status, mcg_ctl;
 	u64 mci[4 * MCE_MAX_BANKS];		/* CTL, STATUS, ADDR, MISC of each bank */
 	u64 mci_ctl2[MCE_MAX_BANKS];
 	u64 mtrr_variable[2 * MTRR_VARIABLE_RANGES];	/* base, mask */
-	u64 mtrr_fixed[11];			/* 64K_00000, 16K_80000, 16K_A0000, 4K_C0000 ... 4K_F8000 */
+	u64 mtrr_fixed[11];		/* 64K_00000, 16K_80000, 16K_A0000, 4K_C0000 ... 4K_F8000 */
 	u64 mtrr_def_type;
 };
 
 struct vcpu {
 	struct vm *vm;				/* (c) */
-	u32 id;					/* (c) KVM_CREATE_VCPU's argument, the initial APIC id */
+	u32 id;					/* (c) as the user gave it; initial APIC id */
 	u32 index;				/* (c) in vm->vcpus */
 	struct mutex lock;
-	struct kvm_run *run;			/* (c) page shared with user space: every read is hostile, read once */
+	struct kvm_run *run;			/* (c) shared with user space: hostile, read once */
 	void *pio_data;				/* (c) page after it: port I/O data */
 	struct reason reason;
 	struct pid __rcu *pid;			/* thread that ran it last */
@@ -140,7 +143,7 @@ struct vcpu {
 	unsigned long regs[NR_GPRS];
 	unsigned long rip, rflags;
 	bool rip_dirty, rsp_dirty, rflags_dirty;	/* newer here than in the hardware */
-	unsigned long stale;			/* bit enum vcpu_cached: read from the hardware before use */
+	unsigned long stale;			/* bit enum vcpu_cached: to be fetched first */
 	unsigned long cr0, cr2, cr3, cr4;
 	u64 pdptrs[4];
 	u64 efer;
@@ -148,20 +151,20 @@ struct vcpu {
 	unsigned long db[4], dr6, dr7;
 	u32 pkru;
 	struct kvm_segment segs[NR_SEGS];
-	u64 pat, tsc_aux, misc_enable, tsc_adjust;
+	u64 pat, misc_enable, tsc_adjust;
 	u64 smi_count;
 	struct vcpu_msrs msrs;
 
 	/* Events (v); nmi_pending by anyone */
 	struct vcpu_exception exception;
-	struct vcpu_interrupt interrupt;	/* its delivery was interrupted, or KVM_INTERRUPT's */
+	struct vcpu_interrupt interrupt;	/* interrupted itself, or KVM_INTERRUPT's */
 	bool nmi_injected;
 	atomic_t nmi_pending;			/* 0..2 */
-	bool request_irq_window;		/* user space asked for KVM_EXIT_IRQ_WINDOW_OPEN */
+	bool request_irq_window;		/* user wants KVM_EXIT_IRQ_WINDOW_OPEN */
 
 	/* Interrupt hardware */
 	struct vlapic *lapic;			/* (c) NULL without irqchip */
-	u64 apic_base;				/* without irqchip: IA32_APIC_BASE as user space set it; else vlapic's */
+	u64 apic_base;				/* IA32_APIC_BASE; vlapic's with an irqchip */
 	unsigned long user_cr8;			/* CR8 without irqchip */
 
 	/* CPUID (v) */
@@ -179,15 +182,16 @@ struct vcpu {
 	/* Time */
 	u32 tsc_khz;
 	u64 tsc_offset;				/* guest = scaled(host) + offset */
-	u64 tsc_ratio;				/* fixed point with hw.tsc_frac_bits; 0 = unscaled */
+	u64 tsc_ratio;				/* fixed point, hw.tsc_frac_bits; 0 = unscaled */
 
 	struct vcpu_mmu mmu;
 
 	/* Emulation and I/O to user space (t) */
 	struct em_ctx em;
-	int (*complete_io)(struct vcpu *vcpu);	/* run at the start of the next KVM_RUN; RUN_* or -errno */
+	/* to run at the start of the next KVM_RUN; RUN_* or -errno */
+	int (*complete_io)(struct vcpu *vcpu);
 	struct {
-		/* Accesses user space has still to be told of; more than one only when they are writes. */
+		/* What user space has still to be told of; several only when writes. */
 		struct {
 			gpa_t gpa;
 			u64 data;
@@ -196,8 +200,8 @@ struct vcpu {
 		u8 nr_frags, cur_frag;
 		bool is_write;
 		bool frozen;		/* ... and they belong to an iteration that is over */
-		bool resume;		/* the instruction goes on afterwards, else it is complete */
-		/* What this iteration has done already, to be answered the same when it starts again. */
+		bool resume;		/* the instruction goes on afterwards, else it is done */
+		/* What this iteration has done, to be answered the same when it restarts. */
 		u8 log[VCPU_MMIO_LOG];	/* length, bit 7 for a write */
 		u8 data[VCPU_MMIO_LOG];
 		u8 nr_log, log_pos, data_len, data_pos;
@@ -214,38 +218,65 @@ struct vcpu {
 		bool in;
 		bool needed;		/* user space has to be told of it */
 		u32 count;
-		u32 ready, taken;	/* elements user space has read, and how many the guest has got */
+		u32 ready, taken;	/* elements user space has read, the guest has got */
 		unsigned long rip;	/* of the register forms */
 	} pio;
 
 	struct {
-		u64 exits, io_exits, mmio_exits, halt_exits, irq_exits, signal_exits, request_irq_exits;
-		u64 pf_fixed, pf_mmio, irq_injections, nmi_injections, fast_exits, tlb_flush;
+		u64 exits, io_exits, mmio_exits, halt_exits, irq_exits, signal_exits;
+		u64 request_irq_exits, pf_fixed, irq_injections, nmi_injections;
+		u64 fast_exits, tlb_flush;
 	} stat;
 };
 
+/**
+ * irqchip_in_kernel() - has the VM interrupt controllers in the kernel?
+ * @vm: any VM; any context
+ *
+ * Return: whether it has; once true, for ever.
+ */
 static inline bool irqchip_in_kernel(const struct vm *vm)
 {
-	/* Pairs with smp_store_release() in irqchip_create(): the chips are complete when this reads true. */
+	/* Pairs with smp_store_release() in irqchip_create(): the chips are complete by then. */
 	return smp_load_acquire(&vm->irqchip);
 }
 
+/**
+ * guest_has() - does the guest's CPUID show a feature?
+ * @vcpu: own thread or vcpu->lock held; any context
+ * @f: the feature
+ *
+ * Return: whether it does.
+ */
 static inline bool guest_has(const struct vcpu *vcpu, enum guest_feature f)
 {
 	return test_bit(f, vcpu->guest_features);
 }
 
+/**
+ * vm_vcpu() - a vCPU by its place
+ * @vm: the VM; any context
+ * @index: below vm->nr_vcpus (not the vCPU's id)
+ *
+ * Return: the vCPU, which lives as long as the VM; NULL beyond the last.
+ */
 static inline struct vcpu *vm_vcpu(struct vm *vm, unsigned int index)
 {
 	return xa_load(&vm->vcpus, index);
 }
 
 #define vm_for_each_vcpu(i, vcpu, vm)								\
-	for ((i) = 0; (i) < smp_load_acquire(&(vm)->nr_vcpus) && ((vcpu) = vm_vcpu((vm), (i)));	\
+	for ((i) = 0;										\
+	     (i) < smp_load_acquire(&(vm)->nr_vcpus) &&	/* pairs with vcpu_publish() */		\
+	     ((vcpu) = vm_vcpu((vm), (i)));							\
 	     (i)++)
 
-/** vm_kill() - a bug of ours: mark the VM dead, kick its vCPUs out. Any context. */
+/**
+ * vm_kill() - a bug of ours: mark the VM dead, kick its vCPUs out
+ * @vm: the VM; any context
+ */
 void vm_kill(struct vm *vm);
+
 #define VM_KILL_ON(cond, vm)						\
 ({									\
 	bool __bug = WARN_ON_ONCE(cond);				\
@@ -254,9 +285,24 @@ void vm_kill(struct vm *vm);
 	unlikely(__bug);						\
 })
 
+/**
+ * vm_get() - one user more
+ * @vm: a VM that has users; any context
+ *
+ * Return: @vm.
+ */
 struct vm *vm_get(struct vm *vm);
+
+/**
+ * vm_put() - one user less; the last one's call takes the VM apart
+ * @vm: the VM, which may be gone afterwards; may sleep
+ */
 void vm_put(struct vm *vm);
-/** vm_free() - the last step of a VM's life: its memory and its hold on the mm. From mmu_vm_put()'s callback; may not sleep. */
+
+/**
+ * vm_free() - the last step of a VM's life: its memory and its hold on the mm
+ * @vm: the VM; called back on behalf of mmu_vm_put(); may not sleep
+ */
 void vm_free(struct vm *vm);
 
 #endif

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Coalesced I/O: writes to ranges that user space named go into a ring that it shares, without an exit.
+ * Coalesced I/O: writes to ranges that user space named go into a ring that it shares, without an
+ * exit.
  * It must not trust anything in the ring: user space can write there at any time.
  */
 #include <linux/gfp.h>
@@ -52,7 +53,8 @@ static int zone_write(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr, unsi
 	return 0;
 }
 
-static int zone_read(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr, unsigned int len, void *data)
+static int zone_read(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr, unsigned int len,
+		     void *data)
 {
 	return -EOPNOTSUPP;
 }
@@ -101,7 +103,8 @@ int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *z)
 	ret = iobus_register(vm, z->pio ? IOBUS_PIO : IOBUS_MMIO, &zone->dev);
 	if (ret) {
 		kfree(zone);
-		return vm_refuse(vm, ret, "coalesced zone overlaps a device of the kernel, or there are too many",
+		return vm_refuse(vm, ret,
+				 "coalesced zone overlaps a device of the kernel, or is one too many",
 				 z->addr);
 	}
 	list_add(&zone->link, &vm->coalesced);

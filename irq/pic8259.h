@@ -29,7 +29,7 @@ struct pic8259 {
 	u16 acked;
 };
 
-/** pic8259_init() - power-up state. */
+/* pic8259_init() - power-up state. */
 void pic8259_init(struct pic8259 *pic);
 
 /**
@@ -41,10 +41,10 @@ void pic8259_init(struct pic8259 *pic);
  */
 int pic8259_set_pin(struct pic8259 *pic, unsigned int pin, bool level);
 
-/** pic8259_update() - work out the output after @chip was written from outside. */
+/* pic8259_update() - work out the output after @chip was written from outside. */
 void pic8259_update(struct pic8259 *pic);
 
-/** pic8259_intack() - the INTA cycles: returns the vector; input 7's when the request has gone. */
+/* pic8259_intack() - the INTA cycles: returns the vector; input 7's when the request has gone. */
 u8 pic8259_intack(struct pic8259 *pic);
 
 /**
@@ -57,10 +57,10 @@ u8 pic8259_intack(struct pic8259 *pic);
  */
 u16 pic8259_write(struct pic8259 *pic, unsigned int slave, bool a0, u8 value);
 
-/** pic8259_poll() - a port read after a poll command: clears the poll, acknowledges. */
+/* pic8259_poll() - a port read after a poll command: clears the poll, acknowledges. */
 u8 pic8259_poll(struct pic8259 *pic, unsigned int slave);
 
-/** pic8259_read() - a port read otherwise; reads single bytes only, so needs no lock. */
+/* pic8259_read() - a port read otherwise; reads single bytes only, so needs no lock. */
 static inline u8 pic8259_read(const struct kvm_pic_state *chip, bool a0)
 {
 	if (a0)

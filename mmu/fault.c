@@ -265,7 +265,7 @@ int mmu_handle_fault(struct vcpu *vcpu, struct page_fault *pf)
 	for (;;) {
 		/* First, and before the slot is looked up: see mmu_invalidate_bump(). */
 		pf->seq = smp_load_acquire(&mmu->invalidate_seq);
-		pf->slot = vcpu_memslot_find(vcpu, pf->gfn);
+		pf->slot = vcpu_slot(vcpu, pf->gfn);
 		if (!pf->slot || (pf->write && (pf->slot->flags & KVM_MEM_READONLY)))
 			return PF_MMIO;
 		/* The acquire above orders this read of the host's entry after the count, too. */

@@ -7,7 +7,6 @@
  * Accesses behave as the process's own: they fault pages in and obey its protections. All need
  * current->mm to be the VM's.
  */
-#include <linux/log2.h>
 #include <linux/mm.h>
 #include <linux/nospec.h>
 #include <linux/sched/signal.h>
@@ -15,6 +14,7 @@
 #include <asm/asm.h>
 
 #include "internal.h"
+#include "paging.h"
 
 /*
  * A guest chooses gfn. The bounds were checked in the slot lookup; keep the CPU from speculating
@@ -28,74 +28,80 @@ static void __user *guest_ptr(const struct memslot *slot, gpa_t gpa)
 	return (void __user *)(slot->hva + (index << PAGE_SHIFT) + offset_in_page(gpa));
 }
 
-#define COPY_IN(type)									\
+#define COPY_IN(type, offset)								\
 do {											\
+	unsigned int __o = (offset);							\
 	type __v;									\
 											\
-	unsafe_get_user(__v, (const type __user *)from, fault);				\
-	*(type *)to = __v;								\
+	unsafe_get_user(__v, (const type __user *)(from + __o), fault);			\
+	*(type *)(to + __o) = __v;							\
 } while (0)
 
 /*
- * Slots hold user addresses only, see memslot_check(); the checks of a user access are not
- * repeated.
+ * Slots hold user addresses only, see memslot_check(): access_ok() is not repeated. A power of two
+ * is one access, as the guest's would be; what lies between is two that overlap, cheaper than any
+ * loop.
  */
 static int copy_in(void *to, const void __user *from, unsigned int len)
 {
-	if (len > 8 || !is_power_of_2(len))
+	if (unlikely(len > 16))
 		return __copy_from_user(to, from, len) ? -EFAULT : 0;
-	if (!user_read_access_begin(from, len))
-		return -EFAULT;
-	switch (len) {
-	case 8:
-		COPY_IN(u64);
-		break;
-	case 4:
-		COPY_IN(u32);
-		break;
-	case 2:
-		COPY_IN(u16);
-		break;
-	default:
-		COPY_IN(u8);
+	__uaccess_begin_nospec();
+	if (len >= 8) {
+		COPY_IN(u64, 0);
+		if (len > 8)
+			COPY_IN(u64, len - 8);
+	} else if (len >= 4) {
+		COPY_IN(u32, 0);
+		if (len > 4)
+			COPY_IN(u32, len - 4);
+	} else if (len >= 2) {
+		COPY_IN(u16, 0);
+		if (len > 2)
+			COPY_IN(u8, 2);
+	} else {
+		COPY_IN(u8, 0);
 	}
-	user_read_access_end();
+	__uaccess_end();
 	return 0;
 fault:
-	user_read_access_end();
+	__uaccess_end();
 	return -EFAULT;
 }
 
-#define COPY_OUT(type)									\
+#define COPY_OUT(type, offset)								\
 do {											\
-	const type *__v = from;								\
+	unsigned int __o = (offset);							\
+	const type *__v = from + __o;							\
 											\
-	unsafe_put_user(*__v, (type __user *)to, fault);				\
+	unsafe_put_user(*__v, (type __user *)(to + __o), fault);			\
 } while (0)
 
+/* As copy_in(). */
 static int copy_out(void __user *to, const void *from, unsigned int len)
 {
-	if (len > 8 || !is_power_of_2(len))
+	if (unlikely(len > 16))
 		return __copy_to_user(to, from, len) ? -EFAULT : 0;
-	if (!user_write_access_begin(to, len))
-		return -EFAULT;
-	switch (len) {
-	case 8:
-		COPY_OUT(u64);
-		break;
-	case 4:
-		COPY_OUT(u32);
-		break;
-	case 2:
-		COPY_OUT(u16);
-		break;
-	default:
-		COPY_OUT(u8);
+	__uaccess_begin();
+	if (len >= 8) {
+		COPY_OUT(u64, 0);
+		if (len > 8)
+			COPY_OUT(u64, len - 8);
+	} else if (len >= 4) {
+		COPY_OUT(u32, 0);
+		if (len > 4)
+			COPY_OUT(u32, len - 4);
+	} else if (len >= 2) {
+		COPY_OUT(u16, 0);
+		if (len > 2)
+			COPY_OUT(u8, 2);
+	} else {
+		COPY_OUT(u8, 0);
 	}
-	user_write_access_end();
+	__uaccess_end();
 	return 0;
 fault:
-	user_write_access_end();
+	__uaccess_end();
 	return -EFAULT;
 }
 
@@ -120,11 +126,16 @@ static unsigned int bytes_in_page(gpa_t gpa, unsigned int len)
 	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));
 }
 
-int guest_read(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
+static bool in_one_page(gpa_t gpa, unsigned int len)
+{
+	return likely(len - 1 < PAGE_SIZE - offset_in_page(gpa));
+}
+
+static noinline int guest_read_pages(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
 {
 	while (len) {
 		unsigned int n = bytes_in_page(gpa, len);
-		int r = slot_read(vcpu_memslot_find(vcpu, gpa_to_gfn(gpa)), gpa, data, n);
+		int r = slot_read(vcpu_slot(vcpu, gpa_to_gfn(gpa)), gpa, data, n);
 
 		if (r)
 			return r;
@@ -135,11 +146,12 @@ int guest_read(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
 	return 0;
 }
 
-int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
+static noinline int guest_write_pages(struct vcpu *vcpu, gpa_t gpa, const void *data,
+				      unsigned int len)
 {
 	while (len) {
 		unsigned int n = bytes_in_page(gpa, len);
-		int r = slot_write(vcpu_memslot_find(vcpu, gpa_to_gfn(gpa)), gpa, data, n);
+		int r = slot_write(vcpu_slot(vcpu, gpa_to_gfn(gpa)), gpa, data, n);
 
 		if (r)
 			return r;
@@ -148,6 +160,49 @@ int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len
 		len -= n;
 	}
 	return 0;
+}
+
+int guest_read(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
+{
+	if (!in_one_page(gpa, len))
+		return guest_read_pages(vcpu, gpa, data, len);
+	return slot_read(vcpu_slot(vcpu, gpa_to_gfn(gpa)), gpa, data, len);
+}
+
+int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
+{
+	if (!in_one_page(gpa, len))
+		return guest_write_pages(vcpu, gpa, data, len);
+	return slot_write(vcpu_slot(vcpu, gpa_to_gfn(gpa)), gpa, data, len);
+}
+
+/* What paging.c reads tables with: no loop, no choice of lengths beyond the two. */
+int paging_read(void *memory, u64 gpa, u64 *entry, unsigned int size)
+{
+	struct memslot *slot = vcpu_slot(memory, gpa_to_gfn(gpa));
+	const void __user *from;
+	u32 half;
+
+	if (!slot)
+		return -EFAULT;
+	from = guest_ptr(slot, gpa);
+	__uaccess_begin_nospec();
+	if (likely(size == 8)) {
+		unsafe_get_user(*entry, (const u64 __user *)from, fault);
+	} else {
+		unsafe_get_user(half, (const u32 __user *)from, fault);
+		*entry = half;
+	}
+	__uaccess_end();
+	return 0;
+fault:
+	__uaccess_end();
+	return -EFAULT;
+}
+
+int paging_cmpxchg(void *memory, u64 gpa, u64 old, u64 new, unsigned int size)
+{
+	return guest_cmpxchg(memory, gpa, &old, &new, size);
 }
 
 /* ---- Atomic exchange ---- */
@@ -208,7 +263,7 @@ static int cmpxchg_user(void __user *ptr, void *old, const void *new, unsigned i
 
 int guest_cmpxchg(struct vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsigned int len)
 {
-	struct memslot *slot = vcpu_memslot_find(vcpu, gpa_to_gfn(gpa));
+	struct memslot *slot = vcpu_slot(vcpu, gpa_to_gfn(gpa));
 	int r;
 
 	if (!slot || (slot->flags & KVM_MEM_READONLY) || (gpa & (len - 1)))

@@ -10,17 +10,6 @@
 #include "paging.h"
 #include "vcpu_hw.h"
 
-int paging_read(void *memory, u64 gpa, u64 *entry, unsigned int size)
-{
-	*entry = 0;
-	return guest_read(memory, gpa, entry, size);
-}
-
-int paging_cmpxchg(void *memory, u64 gpa, u64 old, u64 new, unsigned int size)
-{
-	return guest_cmpxchg(memory, gpa, &old, &new, size);
-}
-
 static enum paging_mode walk_mode(unsigned long cr0, unsigned long cr4, u64 efer)
 {
 	if (!(cr0 & X86_CR0_PG))

@@ -71,26 +71,26 @@ static inline void tdp_batch_init(struct tdp_batch *b, struct vm *vm, enum tdp_a
 #define TDP_CONFLICT	0x100
 
 int tdp_init(struct vm *vm);
-/** tdp_destroy() - free all tables. Nobody can walk them any more. May sleep. */
+/* tdp_destroy() - free all tables. Nobody can walk them any more. May sleep. */
 void tdp_destroy(struct vm *vm);
-/** tdp_topup() - have enough spare tables for one tdp_map(): 0 or -ENOMEM. May sleep. */
+/* tdp_topup() - have enough spare tables for one tdp_map(): 0 or -ENOMEM. May sleep. */
 int tdp_topup(struct vcpu *vcpu);
-/**
+/*
  * tdp_map() - make @pf's leaf. mmu.lock held, for reading at least; topped up. PF_FIXED, PF_RETRY
  * or TDP_CONFLICT.
  */
 int tdp_map(struct vcpu *vcpu, struct page_fault *pf);
-/**
+/*
  * tdp_range() - apply a batch's action to frames [start, end). mmu.lock held as the action asks
  * (writing except to age).
  */
 void tdp_range(struct tdp_batch *b, gfn_t start, gfn_t end);
-/**
+/*
  * tdp_batch_flush() - flush the guests' cached translations if need be. mmu.lock still held since
  * the change.
  */
 void tdp_batch_flush(struct tdp_batch *b);
-/** tdp_batch_free() - free what was detached. After tdp_batch_flush(), mmu.lock not held. */
+/* tdp_batch_free() - free what was detached. After tdp_batch_flush(), mmu.lock not held. */
 void tdp_batch_free(struct tdp_batch *b);
 
 /*
@@ -106,7 +106,29 @@ static inline hva_t memslot_hva(const struct memslot *slot, gfn_t gfn)
 	return slot->hva + ((gfn - slot->base_gfn) << 12);
 }
 
-/** memslot_mark_dirty() - note a write for KVM_GET_DIRTY_LOG. Slot readers' protection held. */
+static inline bool memslot_holds(const struct memslot *slot, gfn_t gfn)
+{
+	return gfn - slot->base_gfn < slot->npages;
+}
+
+/* vcpu_slot() - vcpu_memslot_find() with its usual case inline: the slot of last time. */
+static inline struct memslot *vcpu_slot(struct vcpu *vcpu, gfn_t gfn)
+{
+	/*
+	 * Pairs with smp_store_release() in memslot_publish(): with the new generation the tree
+	 * below is the new one, and what is cached under an older generation is never used. The
+	 * object cached under the current one cannot be freed before the caller's read-side section
+	 * ends.
+	 */
+	u64 generation = smp_load_acquire(&vcpu->vm->mmu.slots_generation);
+	struct memslot *slot = vcpu->mmu.last_slot;
+
+	if (likely(vcpu->mmu.last_slot_generation == generation && memslot_holds(slot, gfn)))
+		return slot;
+	return vcpu_memslot_find(vcpu, gfn);
+}
+
+/* memslot_mark_dirty() - note a write for KVM_GET_DIRTY_LOG. Slot readers' protection held. */
 static inline void memslot_mark_dirty(const struct memslot *slot, gfn_t gfn)
 {
 	unsigned long *bitmap = READ_ONCE(slot->dirty_bitmap);
@@ -120,7 +142,7 @@ static inline size_t memslot_dirty_bytes(const struct memslot *slot)
 	return BITS_TO_LONGS(slot->npages) * sizeof(long);
 }
 
-/** memslots_destroy() - free all slots; no reader is left. May sleep. */
+/* memslots_destroy() - free all slots; no reader is left. May sleep. */
 void memslots_destroy(struct vm *vm);
 
 /* ---- notifier.c ---- */
@@ -129,7 +151,7 @@ void notifier_module_exit(void);
 
 /* ---- fault.c ---- */
 
-/** mmu_invalidate_bump() - make every fault in flight look again. mmu.lock held for writing. */
+/* mmu_invalidate_bump() - make every fault in flight look again. mmu.lock held for writing. */
 static inline void mmu_invalidate_bump(struct vm *vm)
 {
 	lockdep_assert_held_write(&vm->mmu.lock);
@@ -142,9 +164,9 @@ static inline void mmu_invalidate_bump(struct vm *vm)
 }
 
 /* ---- guest_mem.c: the one place that knows user pointers ---- */
-/** user_copy_bitmap() - copy a dirty bitmap out: 0 or -EFAULT. */
+/* user_copy_bitmap() - copy a dirty bitmap out: 0 or -EFAULT. */
 int user_copy_bitmap(const struct kvm_dirty_log *log, const void *bitmap, size_t bytes);
-/** user_signal_poison() - SIGBUS for touching memory at @hva that the hardware has lost. */
+/* user_signal_poison() - SIGBUS for touching memory at @hva that the hardware has lost. */
 void user_signal_poison(hva_t hva);
 
 #endif

@@ -30,11 +30,6 @@ static gfn_t memslot_last(const struct memslot *slot)
 	return slot->base_gfn + slot->npages - 1;
 }
 
-static bool memslot_holds(const struct memslot *slot, gfn_t gfn)
-{
-	return gfn - slot->base_gfn < slot->npages;
-}
-
 /* ---- Readers ---- */
 
 struct memslot *memslot_find(struct vm *vm, gfn_t gfn)
@@ -44,20 +39,11 @@ struct memslot *memslot_find(struct vm *vm, gfn_t gfn)
 
 struct memslot *vcpu_memslot_find(struct vcpu *vcpu, gfn_t gfn)
 {
-	struct vm *vm = vcpu->vm;
 	struct vcpu_mmu *cache = &vcpu->mmu;
-	/*
-	 * Pairs with smp_store_release() in memslot_publish(): with the new generation the tree
-	 * below is the new one, and what is cached under an older generation is never used. The
-	 * object cached under the current one cannot be freed before the caller's read-side section
-	 * ends.
-	 */
-	u64 generation = smp_load_acquire(&vm->mmu.slots_generation);
-	struct memslot *slot = cache->last_slot;
+	/* Before the tree is read, see vcpu_slot(). */
+	u64 generation = smp_load_acquire(&vcpu->vm->mmu.slots_generation);
+	struct memslot *slot = memslot_find(vcpu->vm, gfn);
 
-	if (likely(cache->last_slot_generation == generation && memslot_holds(slot, gfn)))
-		return slot;
-	slot = memslot_find(vm, gfn);
 	if (slot) {
 		cache->last_slot = slot;
 		cache->last_slot_generation = generation;
@@ -71,12 +57,12 @@ struct memslot *vcpu_memslot_find(struct vcpu *vcpu, gfn_t gfn)
 bool mmu_is_mmio_gpa(struct vcpu *vcpu, gpa_t gpa)
 {
 	gfn_t gfn = gpa_to_gfn(gpa);
-	/* As in vcpu_memslot_find(). */
+	/* As in vcpu_slot(). */
 	u64 generation = smp_load_acquire(&vcpu->vm->mmu.slots_generation);
 
 	if (vcpu->mmu.mmio_gfn == gfn && vcpu->mmu.mmio_generation == generation)
 		return true;
-	return !vcpu_memslot_find(vcpu, gfn);
+	return !vcpu_slot(vcpu, gfn);
 }
 
 /* ---- Objects ---- */
@@ -180,7 +166,7 @@ static int memslot_publish(struct vm *vm, struct memslot *old, struct memslot *n
 	}
 	if (old)
 		memslot_erase_old(vm, old, new);
-	/* Pairs with smp_load_acquire() in vcpu_memslot_find(). */
+	/* Pairs with smp_load_acquire() in vcpu_slot() and vcpu_memslot_find(). */
 	smp_store_release(&mmu->slots_generation, mmu->slots_generation + 1);
 	return 0;
 }

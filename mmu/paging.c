@@ -29,6 +29,7 @@ static u64 bit_range(unsigned int first, unsigned int last)
  * @reserved: bits reserved in all entries
  * @rights: PTE_W and PTE_U as granted so far
  * @nx: PTE_NX if any level said so
+ * @ps: the PS bit means something
  * @size, @index_bits: bytes of an entry, address bits that select one
  * @level, @top: where the walk is and where it began
  * @gpa, @entry: where each level's entry was and what it said
@@ -41,6 +42,7 @@ struct walk {
 	u64 reserved;
 	u64 rights;
 	u64 nx;
+	bool ps;
 	u8 size;
 	u8 index_bits;
 	u8 level;
@@ -61,6 +63,7 @@ static u64 walk_begin(struct walk *w)
 	if (p->mode == PAGING_32BIT) {
 		w->size = 4;
 		w->index_bits = 10;
+		w->ps = p->pse;
 		w->top = 2;
 		w->reserved = 0;
 		w->addr = bit_range(PAGE_BITS, 31);
@@ -68,6 +71,7 @@ static u64 walk_begin(struct walk *w)
 	}
 	w->size = 8;
 	w->index_bits = 9;
+	w->ps = true;
 	w->addr = bit_range(PAGE_BITS, p->maxphyaddr - 1);
 	w->reserved = bit_range(p->maxphyaddr, 51) | (p->nx ? 0 : PTE_NX);
 	if (p->mode == PAGING_PAE) {
@@ -90,17 +94,10 @@ static unsigned int walk_shift(const struct walk *w, unsigned int level)
 	return PAGE_BITS + (level - 1) * w->index_bits;
 }
 
-/* Is this entry, at this level, a leaf? */
-static bool walk_is_leaf(const struct walk *w, u64 entry)
-{
-	if (w->level == 1)
-		return true;
-	if (!(entry & PTE_PS) || w->level > 3)
-		return false;
-	return w->p->mode != PAGING_32BIT || w->p->pse;
-}
-
-/* Reserved bits of a leaf above level 1, of the address and of the PS bit itself. */
+/*
+ * Reserved bits of an entry with PS above level 1, the PS bit itself included where it may not be
+ * set.
+ */
 static u64 walk_large_reserved(const struct walk *w)
 {
 	const struct paging *p = w->p;
@@ -110,42 +107,40 @@ static u64 walk_large_reserved(const struct walk *w)
 
 		return bit_range(width - 19, 21);
 	}
+	if (w->level > 3)
+		return PTE_PS;
 	if (w->level == 3)
 		return p->gbpages ? bit_range(13, 29) : PTE_PS;
 	return bit_range(13, 20);
 }
 
-static u64 walk_reserved(const struct walk *w, u64 entry)
-{
-	if (w->level == 1)
-		return w->reserved;
-	if (w->level > 3)
-		return w->reserved | PTE_PS;
-	return walk_is_leaf(w, entry) ? w->reserved | walk_large_reserved(w) : w->reserved;
-}
-
 /* Read entries down to the leaf. 0, or the error code's P and RSVD bits with @fault set. */
 static u32 walk_down(struct walk *w, bool *fault)
 {
-	u64 table = walk_begin(w);
+	u64 table = walk_begin(w), reserved = w->reserved, entry;
+	unsigned int mask = (1U << w->index_bits) - 1;
+	unsigned int shift = walk_shift(w, w->top);
 
 	*fault = true;
 	if (table == ~0ULL)
 		return 0;
-	for (w->level = w->top;; w->level--) {
-		unsigned int mask = (1U << w->index_bits) - 1;
-		unsigned int index = (w->gva >> walk_shift(w, w->level)) & mask;
-		u64 gpa = table + index * w->size, entry;
+	for (w->level = w->top;; w->level--, shift -= w->index_bits) {
+		u64 gpa = table + ((w->gva >> shift) & mask) * w->size;
+		bool leaf = w->level == 1;
 
 		if (paging_read(w->memory, gpa, &entry, w->size) || !(entry & PTE_P))
 			return 0;
 		w->gpa[w->level] = gpa;
 		w->entry[w->level] = entry;
-		if (entry & walk_reserved(w, entry))
+		if (!leaf && (entry & PTE_PS) && w->ps) {
+			reserved |= walk_large_reserved(w);
+			leaf = true;
+		}
+		if (entry & reserved)
 			return PFEC_PRESENT | PFEC_RSVD;
 		w->rights &= entry;
 		w->nx |= entry & PTE_NX;
-		if (walk_is_leaf(w, entry))
+		if (leaf)
 			break;
 		table = entry & w->addr;
 	}

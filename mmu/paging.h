@@ -51,7 +51,9 @@ struct paging {
  * @gpa: physical address of the byte
  * @level: of the leaf, 1 and up; 0 without paging
  * @entry: the leaf
- * @user, @writable, @nx: rights combined over all levels
+ * @user: user mode may access it, by all levels together
+ * @writable: it may be written, by all levels together
+ * @nx: it may not be executed, by any level
  */
 struct paging_result {
 	u64 gpa;
@@ -76,19 +78,30 @@ struct paging_result {
 int paging_translate(const struct paging *p, void *memory, u64 gva, u32 access,
 		     struct paging_result *result, u32 *error);
 
-/** paging_pdptr_valid() - would loading this PAE top entry be accepted? */
+/* paging_pdptr_valid() - would loading this PAE top entry be accepted? */
 bool paging_pdptr_valid(u64 pdpte, unsigned int maxphyaddr);
 
 /* ---- What paging.c is linked with ---- */
 
 /**
- * paging_read() - an entry of @size 4 or 8 bytes at @gpa, zero-extended: 0, or negative when there
- * is no memory.
+ * paging_read() - read a paging-structure entry
+ * @memory: as given to paging_translate()
+ * @gpa: physical address, aligned to @size
+ * @entry: result, zero-extended
+ * @size: 4 or 8 bytes
+ *
+ * Return: 0, or negative when there is no memory.
  */
 int paging_read(void *memory, u64 gpa, u64 *entry, unsigned int size);
 /**
- * paging_cmpxchg() - replace an entry atomically: 0 done, 1 it had changed, negative when it cannot
- * be written.
+ * paging_cmpxchg() - replace an entry atomically
+ * @memory: as given to paging_translate()
+ * @gpa: physical address, aligned to @size
+ * @old: what is expected there
+ * @new: what to store
+ * @size: 4 or 8 bytes
+ *
+ * Return: 0 done, 1 it had changed, negative when it cannot be written.
  */
 int paging_cmpxchg(void *memory, u64 gpa, u64 old, u64 new, unsigned int size);
 

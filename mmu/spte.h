@@ -74,17 +74,17 @@ struct spte_leaf {
 	bool uncached;
 };
 
-/** spte_make_leaf() - the entry for @leaf; @ad: accessed and dirty flags are in use. */
+/* spte_make_leaf() - the entry for @leaf; @ad: accessed and dirty flags are in use. */
 u64 spte_make_leaf(const struct spte_leaf *leaf, bool ad);
-/** spte_make_table() - the entry that points to the table at host physical @pa. */
+/* spte_make_table() - the entry that points to the table at host physical @pa. */
 u64 spte_make_table(u64 pa);
-/**
+/*
  * spte_track() - a present leaf without access, so that the next access faults; spte_untrack()
  * reverts.
  */
 u64 spte_track(u64 spte);
 u64 spte_untrack(u64 spte);
-/** spte_make_eptp() - EPT pointer for the root table at @root with @levels 4 or 5. */
+/* spte_make_eptp() - EPT pointer for the root table at @root with @levels 4 or 5. */
 u64 spte_make_eptp(u64 root, unsigned int levels, bool ad);
 
 static inline bool spte_present(u64 spte)

@@ -71,7 +71,7 @@ static void advise_emulated(void)
 	advise("or use the emulated machine: make demo, in the kvmlet source tree");
 }
 
-static bool check_cpu(void)
+static bool check_cpu(bool needs_vmx)
 {
 	char vendor[13] = "";
 	u32 a = 0, b = 0, c = 0, d = 0;
@@ -83,6 +83,10 @@ static bool check_cpu(void)
 	__get_cpuid(1, &a, &b, &c, &d);
 	if (c & BIT(5)) {
 		good("processor: %s, with VMX", vendor);
+		return true;
+	}
+	if (!needs_vmx) {
+		good("processor: %s; whether it will do, the device tells", vendor);
 		return true;
 	}
 	bad("processor: %s, without VMX", vendor);
@@ -228,16 +232,23 @@ static bool check_caps(int fd)
 static bool check_create_vm(int fd)
 {
 	int vm = ioctl(fd, KVM_CREATE_VM, 0);
+	char reason[300];
+	int err;
 
 	if (vm >= 0) {
 		good("a VM can be created");
 		close(vm);
 		return true;
 	}
-	bad("no VM can be created: %s", strerror(errno));
-	if (errno == EBUSY)
+	err = errno;
+	bad("no VM can be created: %s", strerror(err));
+	ioctl_reason(fd, reason, sizeof(reason));
+	if (*reason)
+		advise("%s", reason);
+	else
+		advise("the reason may be in dmesg");
+	if (err == EBUSY)
 		advise("another driver has VMX on: unload it (rmmod kvm_intel, vboxdrv, vmmon)");
-	advise("the reason is in dmesg");
 	check_firmware_lock();
 	return false;
 }
@@ -259,7 +270,7 @@ int cmd_check(const struct options *opt)
 {
 	/* A device of another maker may serve a processor that kvmlet does not. */
 	bool own = !strcmp(opt->device, "/dev/kvmlet");
-	bool cpu = check_cpu(), usable = false;
+	bool cpu = check_cpu(own), usable = false;
 	int fd = check_open(opt->device);
 
 	if (fd >= 0) {
@@ -268,7 +279,7 @@ int cmd_check(const struct options *opt)
 	} else if (cpu) {
 		check_firmware_lock();
 	}
-	usable &= cpu || !own;
+	usable &= cpu;
 	printf("\n%s\n", usable ? "This machine can run guests." :
 	       "This machine cannot run guests as it is.");
 	return usable ? 0 : 1;

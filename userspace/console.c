@@ -130,9 +130,17 @@ void console_flush(struct vm *vm)
 	serial_drained(vm->serial);
 }
 
+/* Keeps as many bytes free as may be given back. */
 unsigned int console_in_room(struct console *con)
 {
-	return CONSOLE_IN - (atomic_load(&con->in_head) - atomic_load(&con->in_tail));
+	u32 used = atomic_load(&con->in_head) - atomic_load(&con->in_tail);
+
+	return used < CONSOLE_IN - CONSOLE_BACK ? CONSOLE_IN - CONSOLE_BACK - used : 0;
+}
+
+void console_give_back(struct console *con, unsigned int n)
+{
+	atomic_fetch_sub(&con->in_tail, n);
 }
 
 bool console_receive(struct console *con, u8 *byte)

@@ -37,7 +37,7 @@ static struct kvm_cpuid2 *get_supported(struct vm *vm)
 			break;
 		free(c);
 	}
-	die_errno("KVM_GET_SUPPORTED_CPUID");
+	die_ioctl(vm->dev_fd, "KVM_GET_SUPPORTED_CPUID");
 }
 
 /* Bits needed to number @n things. */
@@ -196,6 +196,6 @@ void cpuid_setup(struct vcpu *v)
 	}
 	add_frequency(v, c);
 	if (ioctl(v->fd, KVM_SET_CPUID2, c))
-		die_errno("KVM_SET_CPUID2 for vCPU %u", v->index);
+		die_ioctl(v->fd, "KVM_SET_CPUID2 for vCPU %u", v->index);
 	free(c);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
+#include "../include/uapi/kvmlet.h"
 #include "runner.h"
 
 #define INSN_BYTES	16
@@ -47,6 +48,33 @@ void die_errno(const char *fmt, ...)
 	const char *why = strerror(errno);
 	va_list ap;
 
+	terminal_restore();
+	va_start(ap, fmt);
+	message(fmt, ap, why);
+	va_end(ap);
+	exit(1);
+}
+
+void ioctl_reason(int fd, char *buf, size_t len)
+{
+	struct kvmlet_reason reason;
+
+	*buf = '\0';
+	/* Only kvmlet's own device has this; any other answers ENOTTY. */
+	if (ioctl(fd, KVMLET_GET_REASON, &reason) || !reason.error)
+		return;
+	reason.text[sizeof(reason.text) - 1] = '\0';
+	snprintf(buf, len, "%s (0x%llx)", reason.text, reason.value);
+}
+
+void die_ioctl(int fd, const char *fmt, ...)
+{
+	char why[512], reason[300];
+	int err = errno;
+	va_list ap;
+
+	ioctl_reason(fd, reason, sizeof(reason));
+	snprintf(why, sizeof(why), "%s%s%s", strerror(err), *reason ? ": " : "", reason);
 	terminal_restore();
 	va_start(ap, fmt);
 	message(fmt, ap, why);

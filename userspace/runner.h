@@ -151,6 +151,21 @@ void die(const char *fmt, ...) __noreturn __printf(1, 2);
 void die_errno(const char *fmt, ...) __noreturn __printf(1, 2);
 
 /**
+ * die_ioctl() - die_errno() with the device's own reason, where it gives one
+ * @fd: what the ioctl was made on: the device, a VM or a vCPU
+ * @fmt: printf format, without the newline
+ */
+void die_ioctl(int fd, const char *fmt, ...) __noreturn __printf(2, 3);
+
+/**
+ * ioctl_reason() - why the last ioctl on @fd was refused
+ * @fd: the device, a VM or a vCPU
+ * @buf: where the text goes; empty when the device does not say
+ * @len: its size
+ */
+void ioctl_reason(int fd, char *buf, size_t len);
+
+/**
  * say() - one line on stderr, which the run goes on after
  * @fmt: printf format, without the newline
  */
@@ -263,6 +278,7 @@ void terminal_guard(void);
 
 #define CONSOLE_OUT	(64 * 1024)	/* bytes; a power of two */
 #define CONSOLE_IN	1024		/* bytes; a power of two */
+#define CONSOLE_BACK	16		/* bytes that can be given back */
 
 /**
  * struct console - characters on their way between the guest and the runner's stdin and stdout
@@ -329,6 +345,13 @@ void console_settle(struct console *con);
  * Callers hold the serial port's lock. Returns false when there is none.
  */
 bool console_receive(struct console *con, u8 *byte);
+
+/**
+ * console_give_back() - undo the last console_receive() calls
+ * @con: the console
+ * @n: how many, at most CONSOLE_BACK
+ */
+void console_give_back(struct console *con, unsigned int n);
 
 /** console_in_room() - how many more bytes can be typed. @con: the console */
 unsigned int console_in_room(struct console *con);

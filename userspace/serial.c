@@ -70,6 +70,7 @@
  * @fifo: received bytes, oldest first
  * @brk: one bit a FIFO entry: it stands for a break
  * @count: how many
+ * @typed: all of them come from the console
  * @dll: divisor latch; kept, without effect
  * @dlm: likewise
  * @ier: interrupt enable
@@ -90,6 +91,7 @@ struct serial {
 	u8 fifo[FIFO_SIZE];
 	u16 brk;
 	unsigned int count;
+	bool typed;
 	u8 dll;
 	u8 dlm;
 	u8 ier;
@@ -117,8 +119,9 @@ static unsigned int trigger_level(const struct serial *s)
 	return s->fcr & FCR_ENABLE ? levels[s->fcr >> 6] : 1;
 }
 
-static void push(struct serial *s, u8 byte, bool brk)
+static void push(struct serial *s, u8 byte, bool brk, bool typed)
 {
+	s->typed = typed && (s->typed || !s->count);
 	if (s->count == capacity(s)) {
 		s->errors |= LSR_OE;
 		/* Without a FIFO the new byte replaces the old one; a full FIFO keeps its own. */
@@ -144,7 +147,19 @@ static void refill(struct serial *s)
 	if (s->mcr & MCR_LOOP || (s->mcr_written && !(s->mcr & MCR_RTS)))
 		return;
 	while (s->count < capacity(s) && console_receive(&s->vm->console, &byte))
-		push(s, byte, false);
+		push(s, byte, false, true);
+}
+
+/*
+ * Clearing the FIFO loses what is in it; but a driver that has not raised RTS yet is only probing,
+ * and then these bytes have not been sent.
+ */
+static void clear_fifo(struct serial *s)
+{
+	if (!(s->mcr & MCR_RTS) && s->typed)
+		console_give_back(&s->vm->console, s->count);
+	s->count = 0;
+	s->brk = 0;
 }
 
 /* A break at the head of the FIFO shows in LSR until that is read. */
@@ -282,7 +297,7 @@ u8 serial_read(struct serial *s, unsigned int reg)
 static void write_data(struct serial *s, u8 val)
 {
 	if (s->mcr & MCR_LOOP)
-		push(s, val, false);
+		push(s, val, false, false);
 	else if (!console_send(&s->vm->console, val))
 		s->stalled = true;
 	/* The interrupt goes away and comes again: a new edge, when the line was up. */
@@ -314,10 +329,8 @@ static void write_fcr(struct serial *s, u8 val)
 	/* The other bits count only in a write that has the enable bit set. */
 	if (!(val & FCR_ENABLE))
 		val = 0;
-	if (toggled || val & FCR_CLEAR_RX) {
-		s->count = 0;
-		s->brk = 0;
-	}
+	if (toggled || val & FCR_CLEAR_RX)
+		clear_fifo(s);
 	if (toggled || val & FCR_CLEAR_TX)
 		s->thr_pending = !console_out_full(&s->vm->console);
 	s->fcr = val & (FCR_ENABLE | 0xc0);
@@ -374,7 +387,7 @@ void serial_input(struct serial *s, bool brk)
 {
 	pthread_mutex_lock(&s->lock);
 	if (brk && !(s->mcr & MCR_LOOP))
-		push(s, 0, true);
+		push(s, 0, true, false);
 	refill(s);
 	latch_break(s);
 	update_irq(s);

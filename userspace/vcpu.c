@@ -112,7 +112,7 @@ static void set_boot_sregs(struct vcpu *v, const struct boot_state *boot)
 	struct kvm_sregs s;
 
 	if (ioctl(v->fd, KVM_GET_SREGS, &s))
-		die_errno("KVM_GET_SREGS");
+		die_ioctl(v->fd, "KVM_GET_SREGS");
 	switch (boot->mode) {
 	case BOOT_REAL:
 		real_mode(&s, boot->entry);
@@ -131,7 +131,7 @@ static void set_boot_sregs(struct vcpu *v, const struct boot_state *boot)
 		break;
 	}
 	if (ioctl(v->fd, KVM_SET_SREGS, &s))
-		die_errno("KVM_SET_SREGS");
+		die_ioctl(v->fd, "KVM_SET_SREGS");
 }
 
 static void set_boot_regs(struct vcpu *v, const struct boot_state *boot)
@@ -151,7 +151,7 @@ static void set_boot_regs(struct vcpu *v, const struct boot_state *boot)
 		r.rsp = boot->entry < 0x10000 ? boot->entry : BOOT_STACK;
 	}
 	if (ioctl(v->fd, KVM_SET_REGS, &r))
-		die_errno("KVM_SET_REGS");
+		die_ioctl(v->fd, "KVM_SET_REGS");
 }
 
 /*
@@ -172,7 +172,7 @@ static void set_boot_msrs(struct vcpu *v)
 	for (size_t i = 0; i < ARRAY_SIZE(msrs); i++) {
 		m.entry = msrs[i];
 		if (ioctl(v->fd, KVM_SET_MSRS, &m) < 0)
-			die_errno("KVM_SET_MSRS 0x%x", msrs[i].index);
+			die_ioctl(v->fd, "KVM_SET_MSRS 0x%x", msrs[i].index);
 	}
 }
 
@@ -184,7 +184,7 @@ void vcpu_create(struct vm *vm, unsigned int index)
 	v->index = index;
 	v->fd = ioctl(vm->fd, KVM_CREATE_VCPU, (unsigned long)index);
 	if (v->fd < 0)
-		die_errno("cannot create vCPU %u", index);
+		die_ioctl(vm->fd, "cannot create vCPU %u", index);
 	v->run = mmap(NULL, (size_t)vm->run_size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
 	if (v->run == MAP_FAILED)
 		die_errno("cannot map the state of vCPU %u", index);
@@ -199,8 +199,12 @@ void vcpu_create(struct vm *vm, unsigned int index)
 
 static void run_failed(struct vcpu *v, int err)
 {
+	char reason[300];
+
+	ioctl_reason(v->fd, reason, sizeof(reason));
 	report_vcpu(v);
-	vm_fatal(v->vm, "KVM_RUN on vCPU %u: %s", v->index, strerror(err));
+	vm_fatal(v->vm, "KVM_RUN on vCPU %u: %s%s%s", v->index, strerror(err), *reason ? ": " : "",
+		 reason);
 }
 
 /* One entry into the guest. Returns false when there is no exit to handle. */

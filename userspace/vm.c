@@ -84,7 +84,7 @@ static void set_slot(struct vm *vm, u32 slot, u64 gpa, u64 len, u8 *host)
 	};
 
 	if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &region))
-		die_errno("cannot give the guest memory at 0x%llx", gpa);
+		die_ioctl(vm->fd, "cannot give the guest memory at 0x%llx", gpa);
 }
 
 static void create_ram(struct vm *vm)
@@ -106,13 +106,13 @@ static void create_irqchips(struct vm *vm)
 
 	if (vm_has(vm, KVM_CAP_SET_IDENTITY_MAP_ADDR) &&
 	    ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map))
-		die_errno("KVM_SET_IDENTITY_MAP_ADDR");
+		die_ioctl(vm->fd, "KVM_SET_IDENTITY_MAP_ADDR");
 	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, (unsigned long)TSS_ADDR))
-		die_errno("KVM_SET_TSS_ADDR");
+		die_ioctl(vm->fd, "KVM_SET_TSS_ADDR");
 	if (ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0))
-		die_errno("KVM_CREATE_IRQCHIP");
+		die_ioctl(vm->fd, "KVM_CREATE_IRQCHIP");
 	if (ioctl(vm->fd, KVM_CREATE_PIT2, &pit))
-		die_errno("KVM_CREATE_PIT2");
+		die_ioctl(vm->fd, "KVM_CREATE_PIT2");
 }
 
 void vm_create(struct vm *vm)
@@ -120,7 +120,8 @@ void vm_create(struct vm *vm)
 	open_device(vm);
 	vm->fd = ioctl(vm->dev_fd, KVM_CREATE_VM, 0);
 	if (vm->fd < 0)
-		die_errno("%s refuses to create a VM (see kvmlet check)", vm->opt->device);
+		die_ioctl(vm->dev_fd, "%s refuses to create a VM (see kvmlet check)",
+			  vm->opt->device);
 	vm->nr_vcpus = vm->opt->smp;
 	create_irqchips(vm);
 	create_ram(vm);
@@ -163,7 +164,7 @@ void vm_stop(struct vm *vm, enum stop_kind kind, int status)
 
 void vm_fatal(struct vm *vm, const char *fmt, ...)
 {
-	char text[256];
+	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads the VMX capability MSRs once, applies the module parameters and settles the controls of every VMCS.
+ * Reads the VMX capability MSRs once, applies the module parameters and settles the controls of
+ * every VMCS.
  * It must not touch a VMCS or turn VMX on.
  */
 #include <linux/module.h>
@@ -44,7 +45,8 @@ struct hw_features hw __ro_after_init;
  * struct control_set - one 32-bit vector of controls
  * @name: the SDM's name, for messages
  * @msr: capability MSR; low half are the bits that must be 1, high half those that may be 1
- * @true_msr: the MSR to use instead when IA32_VMX_BASIC says that default1 bits may be 0; 0 for none
+ * @true_msr: the MSR to use instead when IA32_VMX_BASIC says that default1 bits may be 0; 0 for
+ *	none
  * @required: without these the module cannot work
  * @optional: used where the CPU has them
  */
@@ -68,13 +70,15 @@ static const struct control_set control_sets[NR_SETS] = {
 		       CPU2_VPID | CPU2_RDTSCP | CPU2_WBINVD | CPU2_INVPCID | CPU2_XSAVES |
 		       CPU2_TSC_SCALING | CPU2_ENCLS },
 	[SET_EXIT] = { "VM-exit", VMX_MSR_EXIT, VMX_MSR_TRUE_EXIT,
-		       EXIT_HOST_64BIT | EXIT_SAVE_DEBUG | EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER |
-		       EXIT_LOAD_EFER, 0 },
+		       EXIT_HOST_64BIT | EXIT_SAVE_DEBUG | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
+		       EXIT_SAVE_EFER | EXIT_LOAD_EFER, 0 },
 	[SET_ENTRY] = { "VM-entry", VMX_MSR_ENTRY, VMX_MSR_TRUE_ENTRY,
 			ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER, 0 },
 };
 
-/* "Reserved Controls and Default Settings": required and optional bits within what the CPU allows. */
+/*
+ * "Reserved Controls and Default Settings": required and optional bits within what the CPU allows.
+ */
 static int __init settle_controls(const struct control_set *set, bool have_true, u32 optional,
 				  u32 *controls)
 {
@@ -91,7 +95,10 @@ static int __init settle_controls(const struct control_set *set, bool have_true,
 	return 0;
 }
 
-/* "Enabling and Entering VMX Operation": CPUID says whether there is VMX, IA32_FEATURE_CONTROL whether firmware allows it. */
+/*
+ * "Enabling and Entering VMX Operation": CPUID says whether there is VMX, IA32_FEATURE_CONTROL
+ * whether firmware allows it.
+ */
 static int __init check_vmx_usable(void)
 {
 	u64 feat;
@@ -122,7 +129,8 @@ static int __init check_basic(bool *have_true)
 	vmx_caps.vmcs_size = (basic >> 32) & GENMASK(12, 0);
 	*have_true = basic & BIT_ULL(55);
 	if (vmx_caps.vmcs_size > PAGE_SIZE || (basic & BIT_ULL(48)) || ((basic >> 50) & 0xf) != 6) {
-		pr_err("kvmlet: IA32_VMX_BASIC 0x%llx describes a VMCS this module cannot use\n", basic);
+		pr_err("kvmlet: IA32_VMX_BASIC 0x%llx describes a VMCS this module cannot use\n",
+		       basic);
 		return -EOPNOTSUPP;
 	}
 	return 0;
@@ -165,7 +173,8 @@ static int __init check_ept(void)
 	vmx_caps.ept_vpid = cap;
 	if (!(cap & EPT_CAP_WALK4) || !(cap & EPT_CAP_WB) || !(cap & EPT_CAP_INVEPT) ||
 	    !(cap & (EPT_CAP_INVEPT_CONTEXT | EPT_CAP_INVEPT_ALL))) {
-		pr_err("kvmlet: IA32_VMX_EPT_VPID_CAP 0x%llx lacks 4-level write-back EPT or INVEPT\n", cap);
+		pr_err("kvmlet: IA32_VMX_EPT_VPID_CAP 0x%llx lacks 4-level write-back EPT or INVEPT\n",
+		       cap);
 		return -EOPNOTSUPP;
 	}
 	if (!(cap & VPID_CAP_INVVPID) || !(cap & (VPID_CAP_CONTEXT | VPID_CAP_ALL)))

@@ -256,8 +256,11 @@ static int build_signature(struct cpuid_array *a, u32 function)
 	return 0;
 }
 
-/* Paravirtual features that are complete in this module; each needs its MSR in msr_tables.c. */
-#define PV_FEATURES	0
+/*
+ * Paravirtual features that are complete in this module; most need an MSR in msr_tables.c. Ports
+ * of a virtual machine need no delay between accesses.
+ */
+#define PV_FEATURES	BIT(KVM_FEATURE_NOP_IO_DELAY)
 
 static int build_pv_features(struct cpuid_array *a, u32 function)
 {

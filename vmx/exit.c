@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Dispatches VM exits: the table of handlers, the table of those finished with interrupts off, and what is left over.
+ * Dispatches VM exits: the table of handlers, the table of those finished with interrupts off, and
+ * what is left over.
  * It must not handle any exit itself.
  */
 #include <linux/nospec.h>
@@ -69,7 +70,10 @@ const fast_handler vmx_fast_handlers[NR_EXIT_REASONS] = {
 	[EXIT_WRMSR]		= fast_wrmsr,
 };
 
-/* An exit that no handler knows, or that cannot happen with the controls in use: tell user space all there is. */
+/*
+ * An exit that no handler knows, or that cannot happen with the controls in use: tell user space
+ * all there is.
+ */
 static int handle_unexpected(struct vcpu *vcpu, u32 suberror)
 {
 	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
@@ -79,15 +83,16 @@ static int handle_unexpected(struct vcpu *vcpu, u32 suberror)
 	run->internal.suberror = suberror;
 	run->internal.ndata = 4;
 	run->internal.data[0] = info->reason;
-	run->internal.data[1] = suberror == KVM_INTERNAL_ERROR_DELIVERY_EV ? info->idt_info : info->qual;
+	run->internal.data[1] = suberror == KVM_INTERNAL_ERROR_DELIVERY_EV ? info->idt_info
+									   : info->qual;
 	run->internal.data[2] = info->gpa;
 	run->internal.data[3] = vcpu->cpu;
 	return RUN_TO_USER;
 }
 
 /*
- * Exits during event delivery are expected of memory accesses, task switches and what they turn into. Anything else would be
- * handled again and again, the event never delivered.
+ * Exits during event delivery are expected of memory accesses, task switches and what they turn
+ * into. Anything else would be handled again and again, the event never delivered.
  */
 static bool delivery_may_exit(u32 reason)
 {

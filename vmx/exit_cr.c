@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Exits of control-register and debug-register accesses: decode the qualification, let regs.c decide.
+ * Exits of control-register and debug-register accesses: decode the qualification, let regs.c
+ * decide.
  * It must not know which bits are legal.
  */
 #include <linux/bitfield.h>
@@ -115,7 +116,10 @@ int handle_dr_access(struct vcpu *vcpu)
 	unsigned int reg = FIELD_GET(DR_QUAL_REG, qual);
 	unsigned long value;
 
-	/* "MOV-Move to/from Debug Registers": #UD for DR4 and DR5 with CR4.DE comes before everything else. */
+	/*
+	 * "MOV-Move to/from Debug Registers": #UD for DR4 and DR5 with CR4.DE comes before
+	 * everything else.
+	 */
 	if ((dr == 4 || dr == 5) && (vcpu_cr4(vcpu) & X86_CR4_DE)) {
 		vcpu_queue_exception(vcpu, VEC_UD);
 		return RUN_RESUME;

@@ -199,7 +199,10 @@ int handle_undefined(struct vcpu *vcpu)
 	return RUN_RESUME;
 }
 
-/* Guest memory is ordinary cached memory of the host: there is nothing a guest may write back or lose. */
+/*
+ * Guest memory is ordinary cached memory of the host: there is nothing a guest may write back or
+ * lose.
+ */
 int handle_invd(struct vcpu *vcpu)
 {
 	return vcpu_skip_instruction(vcpu);

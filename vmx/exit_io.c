@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Exits of port I/O: register forms to the in-kernel bus or to user space, string forms to the emulator.
+ * Exits of port I/O: register forms to the in-kernel bus or to user space, string forms to the
+ * emulator.
  * It must not know any device.
  */
 #include <linux/bitfield.h>
@@ -13,7 +14,10 @@ static unsigned int io_size(unsigned long qual)
 	return FIELD_GET(IO_QUAL_SIZE, qual) + 1;
 }
 
-/* "General-Purpose Registers in 64-Bit Mode": a 32-bit result clears the upper half, shorter ones leave the rest. */
+/*
+ * "General-Purpose Registers in 64-Bit Mode": a 32-bit result clears the upper half, shorter ones
+ * leave the rest.
+ */
 static void merge_rax(struct vcpu *vcpu, unsigned int size, u32 value)
 {
 	if (size == 4)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Exits of memory accesses and events: EPT violations, exceptions, interrupts, windows, task switches, triple faults.
+ * Exits of memory accesses and events: EPT violations, exceptions, interrupts, windows, task
+ * switches, triple faults.
  * It must not walk or change page tables.
  */
 #include <linux/bitfield.h>
@@ -34,7 +35,8 @@ int handle_ept_violation(struct vcpu *vcpu)
 		.addr = info->gpa,
 		.write = info->qual & EPT_QUAL_WRITE,
 		.exec = info->qual & EPT_QUAL_FETCH,
-		.present = info->qual & (EPT_QUAL_READABLE | EPT_QUAL_WRITABLE | EPT_QUAL_EXECUTABLE),
+		.present = info->qual & (EPT_QUAL_READABLE | EPT_QUAL_WRITABLE |
+					 EPT_QUAL_EXECUTABLE),
 	};
 	int ret;
 
@@ -69,10 +71,14 @@ int handle_ept_misconfig(struct vcpu *vcpu)
 
 /* ---- Exceptions and interrupts ---- */
 
-/* #DB is intercepted so that a guest cannot keep the CPU in endless delivery; DR6 follows the qualification. */
+/*
+ * #DB is intercepted so that a guest cannot keep the CPU in endless delivery; DR6 follows the
+ * qualification.
+ */
 static int reflect_debug(struct vcpu *vcpu)
 {
-	u64 bits = to_vmx(vcpu)->info.qual & (DR_TRAP_BITS | DR6_BD | DR_STEP | BIT(15) | BIT(11) | BIT(16));
+	u64 bits = to_vmx(vcpu)->info.qual & (DR_TRAP_BITS | DR6_BD | DR_STEP | BIT(15) | BIT(11) |
+					      BIT(16));
 
 	/* INT1 is an instruction of its own: the trap comes after it. */
 	if ((to_vmx(vcpu)->info.intr_info & INTR_TYPE) == INTR_TYPE_PRIV_SOFT)
@@ -90,13 +96,20 @@ int handle_exception_nmi(struct vcpu *vcpu)
 	if ((info->intr_info & INTR_TYPE) == INTR_TYPE_NMI || vector == VEC_MC)
 		return RUN_RESUME;
 
-	/* "Information for VM Exits Due to Vectored Events": a fault of IRET came after it unblocked NMIs. */
-	if ((info->intr_info & INTR_NMI_UNBLOCKING) && vector != VEC_DF && !(info->idt_info & INTR_VALID))
+	/*
+	 * "Information for VM Exits Due to Vectored Events": a fault of IRET came after it
+	 * unblocked NMIs.
+	 */
+	if ((info->intr_info & INTR_NMI_UNBLOCKING) && vector != VEC_DF &&
+	    !(info->idt_info & INTR_VALID))
 		vmx_set_nmi_masked(vcpu, true);
 
 	if (vector == VEC_DB)
 		return reflect_debug(vcpu);
-	/* #AC is intercepted for the same reason as #DB: endless delivery when its handler's stack is misaligned. */
+	/*
+	 * #AC is intercepted for the same reason as #DB: endless delivery when its handler's stack
+	 * is misaligned.
+	 */
 	if (info->intr_info & INTR_ERROR_CODE)
 		vcpu_queue_exception_error(vcpu, vector, info->intr_error);
 	else
@@ -164,7 +177,8 @@ int handle_task_switch(struct vcpu *vcpu)
 	u32 error = 0;
 	int index = -1;
 
-	soft = type == INTR_TYPE_SOFT_INTR || type == INTR_TYPE_SOFT_EXC || type == INTR_TYPE_PRIV_SOFT;
+	soft = type == INTR_TYPE_SOFT_INTR || type == INTR_TYPE_SOFT_EXC ||
+	       type == INTR_TYPE_PRIV_SOFT;
 	if (event) {
 		/* The gate is how the event is delivered: nothing is left to inject. */
 		has_error = info->idt_info & INTR_ERROR_CODE;
@@ -179,7 +193,10 @@ int handle_task_switch(struct vcpu *vcpu)
 			vmx_set_nmi_masked(vcpu, true);
 		}
 	}
-	/* Instructions are left behind, faults and hardware events interrupt at RIP. The trap flag acts in the new task. */
+	/*
+	 * Instructions are left behind, faults and hardware events interrupt at RIP. The trap flag
+	 * acts in the new task.
+	 */
 	if (!event || soft)
 		vcpu_set_rip(vcpu, vcpu->rip + info->insn_len);
 	return vcpu_task_switch(vcpu, FIELD_GET(TASK_QUAL_SELECTOR, info->qual), index, source, has_error,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The host's services that differ between kernels or belong to its own configuration: mitigations, NMI and #MC hand-over, FPU.
+ * The host's services that differ between kernels or belong to its own configuration: mitigations,
+ * NMI and #MC hand-over, FPU.
  * It must not touch the VMCS or the guest's registers.
  */
 #include <linux/gfp.h>
@@ -13,7 +14,10 @@
 
 #include "host.h"
 
-/* Four times the largest L1 data cache affected by L1TF, as the pattern of replacement is not plain LRU. */
+/*
+ * Four times the largest L1 data cache affected by L1TF, as the pattern of replacement is not plain
+ * LRU.
+ */
 #define L1D_ORDER	4
 #define L1D_SIZE	(PAGE_SIZE << L1D_ORDER)
 #define CACHE_LINE	64
@@ -21,7 +25,10 @@
 struct host_mitigations host_mitigations __ro_after_init;
 static u8 *l1d_pages;
 
-/* "L1 Terminal Fault": what the command line and the CPU ask for, unless kvm_intel's parameter has decided already. */
+/*
+ * "L1 Terminal Fault": what the command line and the CPU ask for, unless kvm_intel's parameter has
+ * decided already.
+ */
 static int __init setup_l1d_flush(void)
 {
 	enum vmx_l1d_flush_state state = l1tf_vmx_mitigation;
@@ -33,7 +40,8 @@ static int __init setup_l1d_flush(void)
 		rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &cap);
 	if (cap & ARCH_CAP_SKIP_VMENTRY_L1DFLUSH)
 		return 0;
-	if (l1tf_mitigation == L1TF_MITIGATION_FULL_FORCE || l1tf_mitigation == L1TF_MITIGATION_FULL)
+	if (l1tf_mitigation == L1TF_MITIGATION_FULL_FORCE ||
+	    l1tf_mitigation == L1TF_MITIGATION_FULL)
 		state = VMENTER_L1D_FLUSH_ALWAYS;
 	else if (l1tf_mitigation == L1TF_MITIGATION_OFF && state != VMENTER_L1D_FLUSH_ALWAYS)
 		state = VMENTER_L1D_FLUSH_NEVER;
@@ -73,9 +81,9 @@ void host_exit(void)
 }
 
 /*
- * Read every line of the pages, a page's 64 loads without a branch: without microcode's help this is the price of each entry
- * after user space ran. The first pass brings the translations in, so that page walks of the second do not put page tables
- * into the cache.
+ * Read every line of the pages, a page's 64 loads without a branch: without microcode's help this
+ * is the price of each entry after user space ran. The first pass brings the translations in, so
+ * that page walks of the second do not put page tables into the cache.
  */
 static void l1d_flush_by_reading(void)
 {
@@ -103,7 +111,8 @@ void host_l1d_flush(void)
 }
 
 /*
- * The NMI that ended guest mode is blocked until the next IRET: INT takes the host through the same gate, whose handler ends in one.
+ * The NMI that ended guest mode is blocked until the next IRET: INT takes the host through the same
+ * gate, whose handler ends in one.
  */
 void host_deliver_nmi(void)
 {

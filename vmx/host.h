@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Host services whose form differs between kernels or whose policy is the host's own.
- * This header must not depend on other headers of vmx/: host.c includes the kernel's <asm/vmx.h>, which knows the same names.
+ * This header must not depend on other headers of vmx/: host.c includes the kernel's <asm/vmx.h>,
+ * which knows the same names.
  */
 #ifndef KVMLET_VMX_HOST_H
 #define KVMLET_VMX_HOST_H
@@ -12,15 +13,20 @@ struct fpu_guest;
 
 int host_init(void);
 void host_exit(void);
-/** host_deliver_nmi() and host_machine_check() - hand the event that ended guest mode to the host's own handler. IRQs off. */
+
+/*
+ * host_deliver_nmi() and host_machine_check() - hand the event that ended guest mode to the host's
+ * own handler. IRQs off.
+ */
 void host_deliver_nmi(void);
 void host_machine_check(void);
-/** host_fpu_alloc() - the guest's FPU container; false when out of memory. */
+
+/* host_fpu_alloc() - the guest's FPU container; false when out of memory. */
 bool host_fpu_alloc(struct fpu_guest *fpu);
 void host_fpu_free(struct fpu_guest *fpu);
-/** host_fpu_swap() - exchange the FPU of user space and guest. Preemption on. */
+/* host_fpu_swap() - exchange the FPU of user space and guest. Preemption on. */
 void host_fpu_swap(struct fpu_guest *fpu, bool enter);
-/** host_l1d_flush() - write the L1 data cache over or flush it, "L1 Terminal Fault". IRQs off. */
+/* host_l1d_flush() - write the L1 data cache over or flush it, "L1 Terminal Fault". IRQs off. */
 void host_l1d_flush(void);
 
 /**
@@ -34,6 +40,7 @@ void host_l1d_flush(void);
 struct host_mitigations {
 	bool verw, l1d_flush, l1d_flush_always, spec_ctrl, ibpb;
 };
+
 extern struct host_mitigations host_mitigations;
 
 #endif

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Owns VMX operation: turns it on and off on every CPU, or borrows it from the owner that has it on.
+ * Owns VMX operation: turns it on and off on every CPU, or borrows it from the owner that has it
+ * on.
  * It must not look into a VMCS.
  *
- * Own: nobody else uses VMX. VMXON on each CPU while a VM exists; CPUs coming up, going down, suspend, reboot and crash handled.
- * Borrow: /dev/kvm belongs to the in-tree module. An open VM of its keeps VMX on; vmcs.c displaces the owner's VMCS only with
- * interrupts off.
+ * Own: nobody else uses VMX. VMXON on each CPU while a VM exists; CPUs coming up, going down,
+ * suspend, reboot and crash handled.
+ * Borrow: /dev/kvm belongs to the in-tree module. An open VM of its keeps VMX on; vmcs.c displaces
+ * the owner's VMCS only with interrupts off.
  */
 #include <linux/cpu.h>
 #include <linux/fdtable.h>
@@ -32,10 +34,12 @@ static DEFINE_PER_CPU(struct vmxon_region *, vmxon_region);
 static DEFINE_PER_CPU(bool, vmx_is_on);
 static DEFINE_MUTEX(hw_lock);
 static unsigned int hw_users;		/* VMs; hw_lock */
-static bool hw_owned;			/* VMXON done by us; hw_lock, and CPU hotplug callbacks under cpus_write_lock */
+/* VMXON done by us; hw_lock, and CPU hotplug callbacks under cpus_write_lock. */
+static bool hw_owned;
 static struct file *held_vm;		/* the owner's VM that keeps VMX on; hw_lock */
 static int hotplug_state;
 bool vmx_borrowed __read_mostly;
+bool vmx_stopped __read_mostly;
 
 static void release_hold(struct work_struct *work);
 static DECLARE_DELAYED_WORK(release_work, release_hold);
@@ -126,16 +130,37 @@ DEFINE_SYSCORE(hw_syscore, hw_suspend, hw_resume);
 
 static int hw_reboot(struct notifier_block *nb, unsigned long action, void *unused)
 {
+	/* A vCPU that still runs finds VMX gone; its VM dies of it, without a warning. */
+	WRITE_ONCE(vmx_stopped, true);
 	/* INIT is blocked while VMX is on: a CPU left so would not restart. */
 	if (hw_owned)
 		on_each_cpu(vmx_off_here, NULL, 1);
 	return NOTIFY_OK;
 }
 
+/*
+ * The in-tree module cannot have VMX while it is ours: its load would fail half way, and warn that
+ * the place of its crash callback is taken. Say no before it begins.
+ */
+static int hw_module_coming(struct notifier_block *nb, unsigned long state, void *data)
+{
+	const struct module *mod = data;
+
+	if (state != MODULE_STATE_COMING || !READ_ONCE(hw_owned) || strcmp(mod->name, "kvm_intel"))
+		return NOTIFY_DONE;
+	pr_warn("kvmlet: kvm_intel not loaded: a VM of kvmlet owns VMX; stop it, then load kvm_intel\n");
+	return notifier_from_errno(-EBUSY);
+}
+
+static struct notifier_block hw_module_nb = { .notifier_call = hw_module_coming };
+
 static struct notifier_block hw_reboot_nb = { .notifier_call = hw_reboot };
 
 #ifdef HAVE_VIRT_CALLBACK
-/* Crash: the kernel calls this on each CPU with everything stopped; write the VMCSs back and leave VMX. */
+/*
+ * Crash: the kernel calls this on each CPU with everything stopped; write the VMCSs back and leave
+ * VMX.
+ */
 static void hw_emergency(void)
 {
 	if (!this_cpu_read(vmx_is_on))
@@ -228,8 +253,9 @@ static struct file *owner_device(void)
 }
 
 /*
- * KVM_CREATE_VM hands out a descriptor of the calling process; the file is taken from it and the descriptor closed. Another thread of
- * the caller can interfere in between; at worst VMX goes off under a VM of ours, which every VMX instruction survives.
+ * KVM_CREATE_VM hands out a descriptor of the calling process; the file is taken from it and the
+ * descriptor closed. Another thread of the caller can interfere in between; at worst VMX goes off
+ * under a VM of ours, which every VMX instruction survives.
  */
 static struct file *hold_owner_vm(struct file *dev)
 {
@@ -369,6 +395,7 @@ int vmx_hw_init(void)
 	}
 	hotplug_state = ret;
 	register_reboot_notifier(&hw_reboot_nb);
+	register_module_notifier(&hw_module_nb);
 	compat_register_syscore(&hw_syscore);
 	return 0;
 }
@@ -378,6 +405,7 @@ void vmx_hw_exit(void)
 	cancel_delayed_work_sync(&release_work);
 	release_hold(NULL);
 	compat_unregister_syscore(&hw_syscore);
+	unregister_module_notifier(&hw_module_nb);
 	unregister_reboot_notifier(&hw_reboot_nb);
 	cpuhp_remove_state(hotplug_state);
 	free_regions();

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Events on their way into the guest: which comes first, what the VM-entry fields say, what happens when delivery is interrupted.
+ * Events on their way into the guest: which comes first, what the VM-entry fields say, what happens
+ * when delivery is interrupted.
  * It must not produce events itself.
  *
- * Order: an event whose delivery was interrupted, a pending exception, an NMI, an external interrupt. What has to wait asks for a window exit.
+ * Order: an event whose delivery was interrupted, a pending exception, an NMI, an external
+ * interrupt. What has to wait asks for a window exit.
  */
 #include <linux/bitfield.h>
 #include <linux/percpu.h>
@@ -21,7 +23,8 @@ enum exception_class { EXC_BENIGN, EXC_CONTRIBUTORY, EXC_PAGE_FAULT };
 /* "Interrupt 8 - Double Fault Exception": classes. */
 static enum exception_class exception_class(u8 vector)
 {
-	const u32 contributory = BIT(VEC_DE) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) | BIT(VEC_GP);
+	const u32 contributory = BIT(VEC_DE) | BIT(VEC_TS) | BIT(VEC_NP) | BIT(VEC_SS) |
+				 BIT(VEC_GP);
 
 	if (vector == VEC_PF)
 		return EXC_PAGE_FAULT;
@@ -119,7 +122,10 @@ void vmx_deliver_payload(struct vcpu *vcpu)
 	if (e->vector == VEC_PF) {
 		vcpu->cr2 = e->payload;
 	} else if (e->vector == VEC_DB) {
-		/* "Debug Status Register (DR6)": the CPU clears only B0 to B3; RTM and bus lock are reported inverted. */
+		/*
+		 * "Debug Status Register (DR6)": the CPU clears only B0 to B3; RTM and bus lock are
+		 * reported inverted.
+		 */
 		vcpu->dr6 &= ~0xful;
 		vcpu->dr6 |= DR6_RESERVED | e->payload;
 		vcpu->dr6 ^= e->payload & (BIT(16) | BIT(11));
@@ -240,7 +246,10 @@ void vmx_recover_vectoring(struct vcpu *vcpu)
 	switch (info->idt_info & INTR_TYPE) {
 	case INTR_TYPE_NMI:
 		vcpu->nmi_injected = true;
-		/* "VM Entry ... NMI": cannot be injected while NMIs are blocked, which its own delivery has done. */
+		/*
+		 * "VM Entry ... NMI": cannot be injected while NMIs are blocked, which its own
+		 * delivery has done.
+		 */
 		vmx_set_nmi_masked(vcpu, false);
 		break;
 	case INTR_TYPE_HARD_EXC:
@@ -289,7 +298,8 @@ static void enter_with_exception(struct vcpu_vmx *vmx, bool again)
 		type = INTR_TYPE_SOFT_EXC;
 		len = vmx->info.insn_len ?: 1;
 	}
-	write_entry_event(vmx, e->vector | type | (e->has_error ? INTR_ERROR_CODE : 0), e->error, len);
+	write_entry_event(vmx, e->vector | type | (e->has_error ? INTR_ERROR_CODE : 0), e->error,
+			  len);
 	vmx->entered = ENTERED_EXCEPTION;
 }
 
@@ -396,7 +406,9 @@ static void update_windows(struct vcpu_vmx *vmx, bool taken)
 	vmx_cpu_write(vmx, (vmx->cpu & ~(CPU_NMI_WINDOW | CPU_IRQ_WINDOW)) | windows);
 }
 
-/* "TPR Virtualization": exit when the guest lowers its TPR below the class of a waiting interrupt. */
+/*
+ * "TPR Virtualization": exit when the guest lowers its TPR below the class of a waiting interrupt.
+ */
 static void update_tpr_threshold(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
@@ -441,7 +453,8 @@ int vcpu_queue_user_irq(struct vcpu *vcpu, u32 vector)
 	if (vector > 255)
 		return vcpu_refuse(vcpu, -EINVAL, "interrupt vector above 255", vector);
 	if (irqchip_in_kernel(vcpu->vm))
-		return vcpu_refuse(vcpu, -ENXIO, "interrupts come from the in-kernel chips", vector);
+		return vcpu_refuse(vcpu, -ENXIO, "interrupts come from the in-kernel chips",
+				   vector);
 	if (vcpu->interrupt.injected)
 		return vcpu_refuse(vcpu, -EEXIST, "an interrupt is already queued",
 				   vcpu->interrupt.vector);

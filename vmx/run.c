@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * One stay in the guest: from pending requests through VM entry, exits finished with interrupts off, and the exit that was not.
+ * One stay in the guest: from pending requests through VM entry, exits finished with interrupts
+ * off, and the exit that was not.
  * It must not know what any single exit means; the tables of exit.c do.
  */
 #include <linux/context_tracking.h>
@@ -59,10 +60,11 @@ static void flush_guest_tlb(struct vcpu_vmx *vmx)
 {
 	struct invept_desc ept = { .eptp = mmu_eptp(&vmx->vcpu) };
 	struct invvpid_desc vpid = { .vpid = vmx->vpid };
+	u64 cap = vmx_caps.ept_vpid;
 
-	vmx_invept(vmx_caps.ept_vpid & EPT_CAP_INVEPT_CONTEXT ? INVEPT_CONTEXT : INVEPT_ALL, ept);
+	vmx_invept(cap & EPT_CAP_INVEPT_CONTEXT ? INVEPT_CONTEXT : INVEPT_ALL, ept);
 	if (vmx->vpid)
-		vmx_invvpid(vmx_caps.ept_vpid & VPID_CAP_CONTEXT ? INVVPID_CONTEXT : INVVPID_ALL, vpid);
+		vmx_invvpid(cap & VPID_CAP_CONTEXT ? INVVPID_CONTEXT : INVVPID_ALL, vpid);
 	vmx->tlb_flush = false;
 	vmx->vcpu.stat.tlb_flush++;
 }
@@ -85,7 +87,10 @@ static void serve_window_requests(struct vcpu_vmx *vmx)
 
 /* ---- Around the window ---- */
 
-/* A kernel with full context tracking sees guest time as user time; RCU must not be used in between. */
+/*
+ * A kernel with full context tracking sees guest time as user time; RCU must not be used in
+ * between.
+ */
 static __always_inline void guest_context_enter(void)
 {
 	if (context_tracking_enabled())
@@ -104,8 +109,8 @@ static void guest_time_begin(struct vcpu_vmx *vmx)
 
 	vtime_account_guest_enter();
 	/*
-	 * Guest mode is a quiescent state, unless context tracking says it itself. Grace periods are measured in jiffies: telling once
-	 * in each is enough.
+	 * Guest mode is a quiescent state, unless context tracking says it itself. Grace periods
+	 * are measured in jiffies: telling once in each is enough.
 	 */
 	if (vmx->rcu_noted != now && !context_tracking_enabled()) {
 		vmx->rcu_noted = now;
@@ -126,7 +131,10 @@ static void guest_time_end(void)
 	}
 }
 
-/* What host and guest share beyond the VMCS, and what interrupt handlers rely on: only between IRQs off and on. */
+/*
+ * What host and guest share beyond the VMCS, and what interrupt handlers rely on: only between IRQs
+ * off and on.
+ */
 static void load_guest_shared(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
@@ -144,7 +152,7 @@ static void load_guest_shared(struct vcpu_vmx *vmx)
 		wrpkru(vcpu->pkru);
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
-	if (unlikely(vcpu->dr7 & DR_GLOBAL_ENABLE_MASK) || unlikely(vcpu->dr7 & DR_LOCAL_ENABLE_MASK)) {
+	if (unlikely(vcpu->dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK))) {
 		set_debugreg(vcpu->db[0], 0);
 		set_debugreg(vcpu->db[1], 1);
 		set_debugreg(vcpu->db[2], 2);
@@ -194,7 +202,10 @@ static __always_inline void write_dirty_regs(struct vcpu_vmx *vmx)
 	}
 }
 
-/* CR3 carries the PCID of whatever address space slot the kernel gave this mm last; CR4 changes with TSD and others. */
+/*
+ * CR3 carries the PCID of whatever address space slot the kernel gave this mm last; CR4 changes
+ * with TSD and others.
+ */
 static __always_inline void refresh_host_crs(struct vcpu_vmx *vmx)
 {
 	unsigned long cr3 = __read_cr3();
@@ -245,12 +256,14 @@ static void read_exit(struct vcpu_vmx *vmx, u32 reason)
 /* NMI and #MC must reach the host before anything else can be interrupted. */
 static void deliver_host_event(const struct vmx_exit_info *info)
 {
+	u32 event = info->intr_info & (INTR_TYPE | INTR_VECTOR);
+
 	if (info->reason == EXIT_MACHINE_CHECK) {
 		host_machine_check();
 	} else if (info->reason == EXIT_EXCEPTION_NMI) {
-		if ((info->intr_info & INTR_TYPE) == INTR_TYPE_NMI)
+		if ((event & INTR_TYPE) == INTR_TYPE_NMI)
 			host_deliver_nmi();
-		else if ((info->intr_info & (INTR_TYPE | INTR_VECTOR)) == (INTR_TYPE_HARD_EXC | VEC_MC))
+		else if (event == (INTR_TYPE_HARD_EXC | VEC_MC))
 			host_machine_check();
 	}
 }
@@ -312,7 +325,10 @@ static enum stay_result stay(struct vcpu_vmx *vmx)
 			return ret == 1 ? STAY_FAILED : STAY_FAULTED;
 		vcpu->stat.exits++;
 		reason = vmcs_read32(VMCS_EXIT_REASON);
-		/* "VM-Entry Failures During or After Loading Guest State" leave the launch state as it was. */
+		/*
+		 * "VM-Entry Failures During or After Loading Guest State" leave the launch state as
+		 * it was.
+		 */
 		if (likely(!(reason & EXIT_REASON_ENTRY_FAIL)))
 			vmx->enter.flags |= VMX_ENTER_RESUME;
 		fast = try_fast(vmx, reason);
@@ -321,7 +337,10 @@ static enum stay_result stay(struct vcpu_vmx *vmx)
 			return STAY_EXIT;
 		}
 		vcpu->stat.fast_exits++;
-		/* An exit that an instruction asked for: what was being injected has been delivered. */
+		/*
+		 * An exit that an instruction asked for: what was being injected has been
+		 * delivered.
+		 */
 		vmx_events_delivered(vcpu);
 		if (fast == FAST_DONE || must_leave(vcpu)) {
 			read_exit(vmx, reason);
@@ -378,8 +397,9 @@ static bool begin_window(struct vcpu_vmx *vmx)
 	vcpu->cpu = smp_processor_id();
 	local_irq_disable();
 	/*
-	 * Pairs with the barrier in vcpu_request(): whoever asks now either sees IN_GUEST_MODE and sends an interrupt, which ends guest
-	 * mode at once, or was early enough to be seen by the check that follows.
+	 * Pairs with the barrier in vcpu_request(): whoever asks now either sees IN_GUEST_MODE and
+	 * sends an interrupt, which ends guest mode at once, or was early enough to be seen by the
+	 * check that follows.
 	 */
 	smp_store_mb(vcpu->mode, IN_GUEST_MODE);
 	if (must_leave(vcpu) || !vmcs_window_open(vmx)) {
@@ -438,7 +458,10 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 	if (cpu_feature_enabled(X86_FEATURE_IBPB_EXIT_TO_USER))
 		this_cpu_write(x86_ibpb_exit_to_user, true);
 #endif
-	/* Pairs with the waiters of vcpu_request_all(): what the guest did comes before being seen outside. */
+	/*
+	 * Pairs with the waiters of vcpu_request_all(): what the guest did comes before being seen
+	 * outside.
+	 */
 	smp_store_release(&vcpu->mode, OUTSIDE_GUEST_MODE);
 	guest_time_end();
 	preempt_enable();

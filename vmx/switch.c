@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * State of the CPU that VM entry and exit do not switch: FS, GS and LDT leftovers, KERNEL_GS_BASE, the SYSCALL MSRs, TSC_AUX.
- * It must not be called per exit: once when a thread begins to run a guest on a CPU, once when it stops.
+ * State of the CPU that VM entry and exit do not switch: FS, GS and LDT leftovers, KERNEL_GS_BASE,
+ * the SYSCALL MSRs, TSC_AUX.
+ * It must not be called per exit: once when a thread begins to run a guest on a CPU, once when it
+ * stops.
  */
 #include <linux/percpu.h>
 #include <linux/user-return-notifier.h>
@@ -13,7 +15,10 @@
 
 #include "vmx.h"
 
-/* MSRs of enum switched_msr. CSTAR is not here: Intel CPUs do not use it, the guest's value is only stored. */
+/*
+ * MSRs of enum switched_msr. CSTAR is not here: Intel CPUs do not use it, the guest's value is only
+ * stored.
+ */
 static const u32 switched_index[NR_SWITCHED_MSRS] = {
 	[SW_STAR] = MSR_STAR,
 	[SW_LSTAR] = MSR_LSTAR,
@@ -23,8 +28,8 @@ static const u32 switched_index[NR_SWITCHED_MSRS] = {
 };
 
 /*
- * Guest values of the switched MSRs stay on a CPU until it returns to user space: kernel code uses none of them.
- * Per CPU; touched with interrupts off.
+ * Guest values of the switched MSRs stay on a CPU until it returns to user space: kernel code uses
+ * none of them. Per CPU; touched with interrupts off.
  */
 struct switched_state {
 	struct user_return_notifier urn;
@@ -69,7 +74,8 @@ static void arm(struct switched_state *s)
 
 	for (i = 0; i < NR_SWITCHED_MSRS && !s->known; i++)
 		if (switched_present[i])
-			s->host[i] = s->now[i] = native_read_msr(switched_index[i]);
+			s->host[i] = native_read_msr(switched_index[i]);
+			s->now[i] = s->host[i];
 	s->known = true;
 	s->urn.on_user_return = on_user_return;
 	user_return_notifier_register(&s->urn);
@@ -119,7 +125,10 @@ static unsigned long read_fs_base(void)
 	return native_read_msr(MSR_FS_BASE);
 }
 
-/* "Loading Host Segment and Descriptor-Table Registers": a selector with RPL or TI set cannot be in the VMCS; reload it by hand. */
+/*
+ * "Loading Host Segment and Descriptor-Table Registers": a selector with RPL or TI set cannot be in
+ * the VMCS; reload it by hand.
+ */
 static void load_host_fields(struct vcpu_vmx *vmx)
 {
 	unsigned long base = read_fs_base();
@@ -206,7 +215,8 @@ u64 vmx_switch_msr_get(struct vcpu *vcpu, u32 index)
 
 	if (index == MSR_KERNEL_GS_BASE) {
 		preempt_disable();
-		value = vmx->host_loaded ? native_read_msr(MSR_KERNEL_GS_BASE) : vmx->kernel_gs_base;
+		value = vmx->host_loaded ? native_read_msr(MSR_KERNEL_GS_BASE)
+					 : vmx->kernel_gs_base;
 		preempt_enable();
 		return value;
 	}

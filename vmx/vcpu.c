@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Life of a vCPU's hardware half: allocation, RESET and INIT, and the controls that follow CPUID, EFER and TSC.
+ * Life of a vCPU's hardware half: allocation, RESET and INIT, and the controls that follow CPUID,
+ * EFER and TSC.
  * It must not run the guest.
  */
 #include <linux/bitmap.h>
@@ -19,8 +20,8 @@
 
 /* Bits that the guest may change without an exit: nothing here hangs on them. */
 #define CR0_GUEST_OWNED	X86_CR0_TS
-#define CR4_GUEST_OWNED	(X86_CR4_PVI | X86_CR4_DE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | \
-			 X86_CR4_PGE | X86_CR4_TSD | X86_CR4_FSGSBASE)
+#define CR4_GUEST_OWNED	(X86_CR4_PVI | X86_CR4_DE | X86_CR4_PCE | X86_CR4_OSFXSR | \
+			 X86_CR4_OSXMMEXCPT | X86_CR4_PGE | X86_CR4_TSD | X86_CR4_FSGSBASE)
 
 /* ---- VPIDs: from the top, since a VMX owner we borrow from counts from the bottom ---- */
 
@@ -53,7 +54,11 @@ static void vpid_free(u16 vpid)
 	spin_unlock(&vpid_lock);
 }
 
-/* ---- MSR bitmap, "MSR-Bitmap Address": reads below, writes 2 KiB above; low MSRs first, then 0xc0000000 and up ---- */
+/*
+ * ---- MSR bitmap, "MSR-Bitmap Address" ----
+ *
+ * Reads below, writes 2 KiB above; low MSRs first, then 0xc0000000 and up.
+ */
 
 static void bitmap_intercept(unsigned long *map, u32 msr, bool exits)
 {
@@ -79,7 +84,8 @@ static void setup_msr_bitmap(struct vcpu_vmx *vmx)
 	};
 	struct vcpu *vcpu = &vmx->vcpu;
 	bool spec = host_mitigations.spec_ctrl &&
-		    (guest_has(vcpu, GF_SPEC_CTRL) || guest_has(vcpu, GF_STIBP) || guest_has(vcpu, GF_SSBD));
+		    (guest_has(vcpu, GF_SPEC_CTRL) || guest_has(vcpu, GF_STIBP) ||
+		     guest_has(vcpu, GF_SSBD));
 	int i;
 
 	memset(vmx->msr_bitmap, 0xff, PAGE_SIZE);
@@ -168,8 +174,8 @@ static void exceptions_update(struct vcpu *vcpu)
 static void reset_segments(struct vcpu *vcpu)
 {
 	struct kvm_segment data = { .limit = 0xffff, .type = 3, .s = 1, .present = 1 };
-	struct kvm_segment code = { .base = 0xffff0000, .selector = 0xf000, .limit = 0xffff, .type = 0xb,
-				    .s = 1, .present = 1 };
+	struct kvm_segment code = { .base = 0xffff0000, .selector = 0xf000, .limit = 0xffff,
+				    .type = 0xb, .s = 1, .present = 1 };
 	struct kvm_segment ldt = { .limit = 0xffff, .type = 2, .present = 1 };
 	struct kvm_segment tss = { .limit = 0xffff, .type = 0xb, .present = 1 };
 	struct kvm_dtable dt = { .limit = 0xffff };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Life of a VMCS: allocation, which CPU it is active on, making it current, and the fields that never change.
+ * Life of a VMCS: allocation, which CPU it is active on, making it current, and the fields that
+ * never change.
  * It must not know about exits or events.
  */
 #include <linux/gfp.h>
@@ -50,7 +51,10 @@ static void clear_here(struct vmcs_region *r)
 	if (this_cpu_read(current_vmcs) == r)
 		this_cpu_write(current_vmcs, NULL);
 	list_del(&r->link);
-	/* Pairs with smp_load_acquire() in load_here(): off the old CPU's list before on the new one's. */
+	/*
+	 * Pairs with smp_load_acquire() in load_here(): off the old CPU's list before on the new
+	 * one's.
+	 */
 	smp_store_release(&r->cpu, -1);
 }
 
@@ -111,6 +115,7 @@ static void load_here(struct vcpu_vmx *vmx)
 	struct vmcs_region *r = &vmx->vmcs;
 	int cpu = raw_smp_processor_id();
 
+	/* Pairs with smp_store_release() in clear_here(). */
 	if (smp_load_acquire(&r->cpu) != cpu) {
 		/* "VMCLEAR ... initializes": brings a new region into a known launch state. */
 		vmx_clear(r->pa);
@@ -118,8 +123,10 @@ static void load_here(struct vcpu_vmx *vmx)
 		r->cpu = cpu;
 		vmx->enter.flags &= ~VMX_ENTER_RESUME;
 	}
-	if (vmx_ptrld(r->pa) != VMX_OK)
-		VM_KILL_ON(!READ_ONCE(vmx->vcpu.vm->dead), vmx->vcpu.vm);
+	if (vmx_ptrld(r->pa) != VMX_OK) {
+		WARN_ON_ONCE(!READ_ONCE(vmx_stopped) && !READ_ONCE(vmx->vcpu.vm->dead));
+		vm_kill(vmx->vcpu.vm);
+	}
 	this_cpu_write(current_vmcs, r);
 	if (this_cpu_read(last_vmcs) != r) {
 		/* The guest that ran here before must not steer this one's speculation. */
@@ -201,12 +208,15 @@ static struct vcpu_vmx *current_vmx(void)
 	return r ? container_of(r, struct vcpu_vmx, vmcs) : NULL;
 }
 
-/* A VMREAD or VMWRITE of ours that fails is a bug of ours (or VMX went off): the VM is lost, the host is not. */
+/*
+ * A VMREAD or VMWRITE of ours that fails is a bug of ours (or VMX went off): the VM is lost, the
+ * host is not.
+ */
 static void access_failed(const char *what, unsigned long field, unsigned long value)
 {
 	struct vcpu_vmx *vmx = current_vmx();
 
-	if (vmx && READ_ONCE(vmx->vcpu.vm->dead))
+	if (READ_ONCE(vmx_stopped) || (vmx && READ_ONCE(vmx->vcpu.vm->dead)))
 		return;
 	WARN_ONCE(1, "kvmlet: %s failed: field %lx value %lx\n", what, field, value);
 	if (vmx)
@@ -227,7 +237,6 @@ noinline void vmcs_write_failed(unsigned long field, unsigned long value)
 
 static void setup_host(struct vcpu_vmx *vmx)
 {
-	extern const char vmx_vmexit[];
 	struct desc_ptr idt;
 
 	vmx->host_cr3 = __read_cr3();

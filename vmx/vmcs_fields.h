@@ -332,7 +332,10 @@ enum exit_reason {
 #define EXIT_REASON_BUS_LOCK	BIT(26)
 #define EXIT_REASON_ENTRY_FAIL	BIT(31)
 
-/* "VM-Entry Interruption-Information Field", "VM-Exit Interruption Information", "IDT-vectoring information" */
+/*
+ * "VM-Entry Interruption-Information Field", "VM-Exit Interruption Information", "IDT-vectoring
+ * information"
+ */
 #define INTR_VECTOR		GENMASK(7, 0)
 #define INTR_TYPE		GENMASK(10, 8)
 #define INTR_ERROR_CODE		BIT(11)
@@ -421,7 +424,7 @@ enum cr_access { CR_ACCESS_TO, CR_ACCESS_FROM, CR_ACCESS_CLTS, CR_ACCESS_LMSW };
 #define VPID_CAP_CONTEXT	BIT_ULL(41)
 #define VPID_CAP_ALL		BIT_ULL(42)
 
-/* VMX capability MSRs; <asm/msr-index.h> has them as well, under names that move between kernels. */
+/* VMX capability MSRs; <asm/msr-index.h> has them under names that differ between kernels. */
 #define VMX_MSR_BASIC		0x480
 #define VMX_MSR_PIN		0x481
 #define VMX_MSR_CPU		0x482

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The way into the guest and out of it: general registers, VMLAUNCH or VMRESUME, and what must happen before the first RET.
+ * The way into the guest and out of it: general registers, VMLAUNCH or VMRESUME, and what must
+ * happen before the first RET.
  * This file must not decide anything; its caller has chosen the flags.
  */
 #include <linux/linkage.h>
@@ -136,8 +137,12 @@ SYM_INNER_LABEL(vmx_vmexit, SYM_L_GLOBAL)
 	xor	%r14d, %r14d
 	xor	%r15d, %r15d
 
-	/* Before the first unbalanced RET: the guest may have filled or emptied the return stack buffer. */
-	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, X86_FEATURE_RSB_VMEXIT_LITE
+	/*
+	 * Before the first unbalanced RET: the guest may have filled or emptied the return stack
+	 * buffer.
+	 */
+	FILL_RETURN_BUFFER %rcx, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT, \
+			   X86_FEATURE_RSB_VMEXIT_LITE
 
 	testl	$FLAG_SPEC_CTRL, ENTER_FLAGS(%rsi)
 	jz	.Lspec_host

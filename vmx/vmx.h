@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of vmx/ share: struct vcpu_vmx, the VMCS and who holds it, capabilities, exit handling.
+ * What the files of vmx/ share: struct vcpu_vmx, the VMCS and who holds it, capabilities, exit
+ * handling.
  * This header must not be included from outside vmx/.
  */
 #ifndef KVMLET_VMX_VMX_H
@@ -20,22 +21,33 @@
 
 /**
  * struct vmx_caps - what the CPU offers, read once; and the controls this module uses on it
- * @pin, @cpu, @cpu2, @exit, @entry: control values for a new vCPU, required plus available optional bits
- * @cpu_optional, @cpu2_optional: bits that may be toggled later (the allowed-1 settings)
+ * @revision: VMCS revision identifier
+ * @vmcs_size: bytes of a VMCS region, a page at most
+ * @pin: pin-based controls of a new vCPU, required plus available optional bits
+ * @cpu: the same for primary processor-based controls
+ * @cpu2: the same for secondary ones
+ * @exit: the same for VM-exit controls
+ * @entry: the same for VM-entry controls
+ * @ept_vpid: IA32_VMX_EPT_VPID_CAP
+ * @cr0_fixed0: bits of CR0 that must be 1
+ * @cr0_fixed1: bits of CR0 that may be 1
+ * @cr4_fixed0: bits of CR4 that must be 1
+ * @cr4_fixed1: bits of CR4 that may be 1
  */
 struct vmx_caps {
 	u32 revision;
 	u32 vmcs_size;
 	u32 pin, cpu, cpu2, exit, entry;
-	u32 cpu_allowed1, cpu2_allowed1;
 	u64 ept_vpid;
-	u64 misc;
 	u64 cr0_fixed0, cr0_fixed1, cr4_fixed0, cr4_fixed1;
-	u8 timer_shift;		/* preemption timer counts TSC >> timer_shift */
 };
+
 extern struct vmx_caps vmx_caps;
 
-/** vmx_caps_init() - read the capability MSRs, apply parameters, fill hw. 0, -EOPNOTSUPP (no VMX, locked off, a control lacks). */
+/*
+ * vmx_caps_init() - read the capability MSRs, apply parameters, fill hw. 0, or -EOPNOTSUPP (no VMX,
+ * locked off, a control lacks).
+ */
 int vmx_caps_init(void);
 
 #define vmx_cr0_fixed0	(vmx_caps.cr0_fixed0)
@@ -67,11 +79,13 @@ struct vmx_exit_info {
 	u64 gpa;		/* EPT violation and misconfiguration */
 	gva_t gla;		/* linear address, when the qualification says it is valid */
 	u32 intr_info, intr_error;
-	u32 insn_info;
 	u32 idt_info, idt_error, idt_insn_len;
 };
 
-/* MSRs without a VMCS field that the guest sees while its thread is in KVM_RUN: restored on return to user space. */
+/*
+ * MSRs without a VMCS field that the guest sees while its thread is in KVM_RUN: restored on return
+ * to user space.
+ */
 enum switched_msr { SW_STAR, SW_LSTAR, SW_CSTAR, SW_FMASK, SW_TSC_AUX, NR_SWITCHED_MSRS };
 
 /* What vmenter.S reads and writes besides the registers. */
@@ -96,14 +110,12 @@ struct vcpu_vmx {
 	u16 vpid;			/* 0 = none */
 	u32 pin, cpu, cpu2, exit, entry;	/* as written to the VMCS */
 	u32 exceptions;			/* exception bitmap, as written */
-	u32 interruptibility;		/* read at each slow exit; newer than the VMCS when @intr_dirty */
-	bool intr_dirty;
-	bool emulation_required;	/* guest state VMX would refuse (without unrestricted guest) */
-	bool nmi_blocked_soft;		/* NMI blocking without virtual NMIs */
+	u32 interruptibility;		/* read at each slow exit */
+	bool intr_dirty;		/* @interruptibility is newer than the VMCS */
 	unsigned long cr0_owned, cr4_owned;	/* bits the guest may change without an exit */
 
 	u8 entered;			/* enum vmx_entered: what the last entry injected */
-	u32 event_type, event_len;	/* of an event to be injected again: type field and instruction length */
+	u32 event_type, event_len;	/* of an event to be injected again: type, insn length */
 	u32 tpr_threshold;		/* as in the VMCS */
 
 	bool skip_pending;		/* a fast exit is done but for moving RIP */
@@ -115,7 +127,6 @@ struct vcpu_vmx {
 	struct vmx_enter enter;
 	bool host_loaded;		/* FS, GS, KERNEL_GS_BASE hold guest values; see switch.c */
 	u16 host_fs_sel, host_gs_sel, host_ldt_sel, host_ds_sel, host_es_sel;
-	unsigned long host_fs_base, host_gs_base;
 	unsigned long vmcs_fs_base;
 	u16 vmcs_fs_sel;
 	u64 host_kernel_gs_base;
@@ -125,7 +136,7 @@ struct vcpu_vmx {
 
 	unsigned long *msr_bitmap;	/* one page */
 	struct fpu_guest guest_fpu;
-	bool l1d_flush;			/* host ran code that may have left secrets in L1D since the last entry */
+	bool l1d_flush;			/* the host may have left secrets in L1D */
 	bool ready;			/* the VMCS has its constant fields */
 	bool has_fpu;
 	bool tlb_flush;			/* flush before the next entry */
@@ -142,47 +153,58 @@ static __always_inline struct vcpu_vmx *to_vmx(struct vcpu *vcpu)
  * vmcs_get() - make a vCPU's VMCS current on this CPU until vmcs_put()
  * @vmx: the vCPU; caller holds vcpu->lock (or is its creator)
  *
- * Nests. Between the two nothing may sleep: preemption is off, and when VMX is borrowed interrupts are off as well, because
- * the VMX owner's VMCS is displaced and its interprocessor calls must not find ours.
+ * Nests. Between the two nothing may sleep: preemption is off, and when VMX is borrowed interrupts
+ * are off as well, because the VMX owner's VMCS is displaced and its interprocessor calls must not
+ * find ours.
  * Needs interrupts on at the outermost level: a VMCS active on another CPU is cleared there by IPI.
  */
 void vmcs_get(struct vcpu_vmx *vmx);
 void vmcs_put(struct vcpu_vmx *vmx);
 
-/** vmcs_window_open() - as vmcs_get() with preemption and interrupts already off; false when an IPI is needed first. */
+/*
+ * vmcs_window_open() - as vmcs_get() with preemption and interrupts already off; false when an IPI
+ * is needed first.
+ */
 bool vmcs_window_open(struct vcpu_vmx *vmx);
 void vmcs_window_close(struct vcpu_vmx *vmx);
-/** vmcs_fetch() - bring the VMCS to this CPU: clears it elsewhere. Preemption off, interrupts on. */
+/* vmcs_fetch() - bring the VMCS to this CPU: clears it elsewhere. Preemption off, interrupts on. */
 void vmcs_fetch(struct vcpu_vmx *vmx);
 
 int vmcs_alloc(struct vmcs_region *r);
 void vmcs_free(struct vmcs_region *r);
-/** vmcs_clear_cpu() - VMCLEAR all VMCSs active on this CPU. Interrupts off (CPU going down, VMX going off, crash). */
+/*
+ * vmcs_clear_cpu() - VMCLEAR all VMCSs active on this CPU. Interrupts off (CPU going down, VMX
+ * going off, crash).
+ */
 void vmcs_clear_cpu(void);
 void vmcs_module_init(void);
 
-/** vmcs_setup() - write all constant fields of a new VMCS; between vmcs_get() and vmcs_put(). */
+/* vmcs_setup() - write all constant fields of a new VMCS; between vmcs_get() and vmcs_put(). */
 void vmcs_setup(struct vcpu_vmx *vmx);
-/** vmcs_host_cpu() - write the host fields that depend on the CPU. Window open. */
-void vmcs_host_cpu(struct vcpu_vmx *vmx);
 
 /* Toggle controls; the cached value saves needless VMWRITEs. Window open. */
+static __always_inline void vmx_control_write(u32 *cached, enum vmcs_field field, u32 val)
+{
+	if (*cached != val) {
+		vmcs_write32(field, val);
+		*cached = val;
+	}
+}
+
 #define VMX_CONTROL(name, field)							\
 static inline void vmx_##name##_write(struct vcpu_vmx *vmx, u32 val)			\
 {											\
-	if (vmx->name != val) {								\
-		vmcs_write32(field, val);						\
-		vmx->name = val;							\
-	}										\
+	vmx_control_write(&vmx->name, field, val);					\
 }											\
 static inline void vmx_##name##_set(struct vcpu_vmx *vmx, u32 bits)			\
 {											\
-	vmx_##name##_write(vmx, vmx->name | bits);					\
+	vmx_control_write(&vmx->name, field, bits | vmx->name);				\
 }											\
 static inline void vmx_##name##_clear(struct vcpu_vmx *vmx, u32 bits)			\
 {											\
-	vmx_##name##_write(vmx, vmx->name & ~bits);					\
+	vmx_control_write(&vmx->name, field, ~bits & vmx->name);			\
 }
+
 VMX_CONTROL(pin, VMCS_PIN_CONTROLS)
 VMX_CONTROL(cpu, VMCS_CPU_CONTROLS)
 VMX_CONTROL(cpu2, VMCS_CPU_CONTROLS2)
@@ -191,36 +213,56 @@ VMX_CONTROL(entry, VMCS_ENTRY_CONTROLS)
 VMX_CONTROL(exceptions, VMCS_EXCEPTION_BITMAP)
 
 /* ---- Owning VMX (hw.c) ---- */
-extern bool vmx_borrowed;		/* someone else turned VMX on; constant while a VM of ours exists */
+
+/* Someone else turned VMX on; constant while a VM of ours exists. */
+extern bool vmx_borrowed;
+
+/* The machine goes down: VMX is off under whoever still runs. */
+extern bool vmx_stopped;
+
 int vmx_hw_init(void);
 void vmx_hw_exit(void);
 
 /* ---- State switched around the guest (switch.c) ---- */
-/** vmx_switch_to_guest() - load guest FS/GS leftovers and SYSCALL MSRs; preemption off, interrupts off; no-op when loaded. */
+
+/*
+ * vmx_switch_to_guest() - load guest FS/GS leftovers and SYSCALL MSRs; preemption off, interrupts
+ * off; no-op when loaded.
+ */
 void vmx_switch_to_guest(struct vcpu_vmx *vmx);
-/** vmx_switch_to_host() - give FS, GS and KERNEL_GS_BASE back; preemption off. No-op when not loaded. */
+/*
+ * vmx_switch_to_host() - give FS, GS and KERNEL_GS_BASE back; preemption off. No-op when not
+ * loaded.
+ */
 void vmx_switch_to_host(struct vcpu_vmx *vmx);
-/** vmx_switch_reload() - EFER.SCE or CPUID may have changed which MSRs the guest needs. Preemption off. */
+/*
+ * vmx_switch_reload() - EFER.SCE or CPUID may have changed which MSRs the guest needs. Preemption
+ * off.
+ */
 void vmx_switch_reload(struct vcpu_vmx *vmx);
-/** vmx_switch_msr_get() and _set() - guest values of STAR, LSTAR, CSTAR, FMASK, TSC_AUX, KERNEL_GS_BASE, SPEC_CTRL. */
+/*
+ * vmx_switch_msr_get() and _set() - guest values of STAR, LSTAR, CSTAR, FMASK, TSC_AUX,
+ * KERNEL_GS_BASE, SPEC_CTRL.
+ */
 u64 vmx_switch_msr_get(struct vcpu *vcpu, u32 index);
 int vmx_switch_msr_set(struct vcpu *vcpu, u32 index, u64 value);
 int vmx_switch_init(void);
 void vmx_switch_exit(void);
 
 /* ---- Hooks from guest state (regs.c, msr.c, ...) into control state ---- */
-/** vmx_efer_changed() - vcpu->efer is new: entry control and VMCS field follow. Takes the VMCS itself. */
+
+/*
+ * vmx_efer_changed() - vcpu->efer is new: entry control and VMCS field follow. Takes the VMCS
+ * itself.
+ */
 void vmx_efer_changed(struct vcpu *vcpu);
-/** vmx_tsc_update() - vcpu->tsc_offset and tsc_ratio into the VMCS. Window open. */
+/* vmx_tsc_update() - vcpu->tsc_offset and tsc_ratio into the VMCS. Window open. */
 void vmx_tsc_update(struct vcpu *vcpu);
-/** vmx_cpuid_changed() - controls that follow CPUID (RDTSCP, INVPCID, XSAVES), MSR bitmap. Takes the VMCS itself. */
+/*
+ * vmx_cpuid_changed() - controls that follow CPUID (RDTSCP, INVPCID, XSAVES), MSR bitmap. Takes the
+ * VMCS itself.
+ */
 void vmx_cpuid_changed(struct vcpu *vcpu);
-/** vmx_exceptions_update() - recompute the exception bitmap. Takes the VMCS itself. */
-void vmx_exceptions_update(struct vcpu *vcpu);
-/** vmx_msr_intercept() - whether RDMSR or WRMSR of @msr exits. */
-void vmx_msr_intercept(struct vcpu_vmx *vmx, u32 msr, bool read, bool write);
-/** vmx_x2apic_changed() - APIC mode changed. */
-void vmx_x2apic_changed(struct vcpu *vcpu);
 
 /* ---- One entry (run.c, vmenter.S) ---- */
 #define VMX_ENTER_RESUME	BIT(0)
@@ -232,23 +274,33 @@ void vmx_x2apic_changed(struct vcpu *vcpu);
  * __vmx_enter() - registers in, VMLAUNCH or VMRESUME, registers out
  * @regs: vcpu->regs
  * @e: flags and host values, laid out as vmenter.S knows it
+ *
+ * Interrupts off, the VMCS current.
  * Return: 0 after a VM exit, 1 when the instruction failed, 2 when it faulted (VMX is off).
  */
 asmlinkage int __vmx_enter(unsigned long *regs, struct vmx_enter *e);
 
+/* Where a VM exit lands: HOST_RIP. */
+extern const char vmx_vmexit[];
+
 /* ---- Exits (exit.c and exit_*.c) ---- */
 typedef int (*exit_handler)(struct vcpu *vcpu);
+
 /* Finish the exit with interrupts off and the VMCS current. */
 enum fast_result {
 	FAST_REENTER,		/* done: enter again */
 	FAST_NONE,		/* not for the fast path: nothing has changed */
 	FAST_DONE,		/* handled completely; leave the inner loop and look at requests */
 };
+
 typedef enum fast_result (*fast_handler)(struct vcpu_vmx *vmx);
 extern const fast_handler vmx_fast_handlers[NR_EXIT_REASONS];
 
 int vmx_handle_exit(struct vcpu *vcpu);
-/** vmx_skip_fast() - RIP past the instruction in the VMCS; false when a trap or shadow needs the slow way. Window open. */
+/*
+ * vmx_skip_fast() - RIP past the instruction in the VMCS; false when a trap or shadow needs the
+ * slow way. Window open.
+ */
 bool vmx_skip_fast(struct vcpu_vmx *vmx);
 
 #define DECLARE_HANDLER(name) int handle_##name(struct vcpu *vcpu)
@@ -289,11 +341,15 @@ enum fast_result fast_vmcall(struct vcpu_vmx *vmx);
 enum fast_result fast_irq_window(struct vcpu_vmx *vmx);
 
 /* ---- Events (inject.c) ---- */
-/** vmx_recover_vectoring() - an exit interrupted event delivery: queue the event again. After a slow exit, from vmx->info. */
+
+/*
+ * vmx_recover_vectoring() - an exit interrupted event delivery: queue the event again. After a slow
+ * exit, from vmx->info.
+ */
 void vmx_recover_vectoring(struct vcpu *vcpu);
-/** vmx_inject_events() - choose what the next entry delivers and write it. Window open. */
+/* vmx_inject_events() - choose what the next entry delivers and write it. Window open. */
 void vmx_inject_events(struct vcpu *vcpu);
-/** vmx_events_delivered() - an exit came that proves what the last entry injected was delivered. */
+/* vmx_events_delivered() - an exit came that proves what the last entry injected was delivered. */
 static inline void vmx_events_delivered(struct vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -307,9 +363,9 @@ static inline void vmx_events_delivered(struct vcpu *vcpu)
 	vmx->entered = ENTERED_NOTHING;
 }
 
-/** vmx_queue_debug() - a #DB trap with these DR6 bits. */
+/* vmx_queue_debug() - a #DB trap with these DR6 bits. */
 void vmx_queue_debug(struct vcpu *vcpu, u64 dr6_bits);
-/** vmx_deliver_payload() - move a pending exception's payload into CR2 or DR6. */
+/* vmx_deliver_payload() - move a pending exception's payload into CR2 or DR6. */
 void vmx_deliver_payload(struct vcpu *vcpu);
 bool vmx_nmi_masked(struct vcpu *vcpu);
 void vmx_set_nmi_masked(struct vcpu *vcpu, bool masked);

@@ -13,60 +13,38 @@
 #include "vmcs_fields.h"
 
 /*
- * How a VMX instruction ended, "Conventions" of the VMX instruction reference, plus the fault that comes when VMX is off.
+ * How a VMX instruction ended, "Conventions" of the VMX instruction reference, plus the fault that
+ * comes when VMX is off.
  */
 enum vmx_result { VMX_OK, VMX_FAILED, VMX_FAULTED };
 
-/* One instruction with a memory operand; VMfail sets CF or ZF. */
-#define VMX_ASM1(insn, constraint, operand)						\
-do {											\
-	asm volatile goto("1: " insn " %0\n\t"							\
-		 "jna %l[failed]\n\t"							\
-		 _ASM_EXTABLE(1b, %l[faulted])						\
-		 : : constraint(operand) : "cc", "memory" : failed, faulted);		\
+/* vmx_@name(): one instruction with a physical address in memory; VMfail sets CF or ZF. */
+#define DEFINE_VMX_INSN(name, insn)							\
+static __always_inline enum vmx_result vmx_##name(u64 pa)				\
+{											\
+	asm volatile goto("1: " insn " %0\n\t"						\
+			  "jna %l[failed]\n\t"						\
+			  _ASM_EXTABLE(1b, %l[faulted])					\
+			  : : "m"(pa) : "cc", "memory" : failed, faulted);		\
 	return VMX_OK;									\
 failed:											\
 	return VMX_FAILED;								\
 faulted:										\
 	return VMX_FAULTED;								\
-} while (0)
-
-#define VMX_ASM2(insn, type, operand)							\
-do {											\
-	asm volatile goto("1: " insn " %1, %0\n\t"						\
-		 "jna %l[failed]\n\t"							\
-		 _ASM_EXTABLE(1b, %l[faulted])						\
-		 : : "r"(type), "m"(operand) : "cc", "memory" : failed, faulted);	\
-	return VMX_OK;									\
-failed:											\
-	return VMX_FAILED;								\
-faulted:										\
-	return VMX_FAULTED;								\
-} while (0)
-
-static __always_inline enum vmx_result vmx_on(u64 region)
-{
-	VMX_ASM1("vmxon", "m", region);
 }
+
+DEFINE_VMX_INSN(on, "vmxon")
+DEFINE_VMX_INSN(clear, "vmclear")
+DEFINE_VMX_INSN(ptrld, "vmptrld")
 
 static __always_inline enum vmx_result vmx_off(void)
 {
 	asm volatile goto("1: vmxoff\n\t"
-		 _ASM_EXTABLE(1b, %l[faulted])
-		 : : : "cc", "memory" : faulted);
+			  _ASM_EXTABLE(1b, %l[faulted])
+			  : : : "cc", "memory" : faulted);
 	return VMX_OK;
 faulted:
 	return VMX_FAULTED;
-}
-
-static __always_inline enum vmx_result vmx_clear(u64 vmcs)
-{
-	VMX_ASM1("vmclear", "m", vmcs);
-}
-
-static __always_inline enum vmx_result vmx_ptrld(u64 vmcs)
-{
-	VMX_ASM1("vmptrld", "m", vmcs);
 }
 
 /* VMPTRST writes all ones when no VMCS is current, and so does this when VMX is off. */
@@ -95,15 +73,24 @@ struct invvpid_desc {
 #define INVVPID_CONTEXT		1ul
 #define INVVPID_ALL		2ul
 
-static __always_inline enum vmx_result vmx_invept(unsigned long type, struct invept_desc desc)
-{
-	VMX_ASM2("invept", type, desc);
+/* vmx_@name(): one instruction with a type and a descriptor. */
+#define DEFINE_VMX_INVALIDATION(name)							\
+static __always_inline enum vmx_result vmx_##name(unsigned long type,			\
+						  struct name##_desc desc)		\
+{											\
+	asm volatile goto("1: " #name " %1, %0\n\t"					\
+			  "jna %l[failed]\n\t"						\
+			  _ASM_EXTABLE(1b, %l[faulted])					\
+			  : : "r"(type), "m"(desc) : "cc", "memory" : failed, faulted);	\
+	return VMX_OK;									\
+failed:											\
+	return VMX_FAILED;								\
+faulted:										\
+	return VMX_FAULTED;								\
 }
 
-static __always_inline enum vmx_result vmx_invvpid(unsigned long type, struct invvpid_desc desc)
-{
-	VMX_ASM2("invvpid", type, desc);
-}
+DEFINE_VMX_INVALIDATION(invept)
+DEFINE_VMX_INVALIDATION(invvpid)
 
 /* vmcs.c: warn once, name the field, and kill the VM whose VMCS is current. */
 void vmcs_read_failed(unsigned long field);
@@ -126,9 +113,9 @@ failed:
 static __always_inline void vmcs_write_raw(unsigned long field, unsigned long value)
 {
 	asm volatile goto("1: vmwrite %1, %0\n\t"
-		 "jna %l[failed]\n\t"
-		 _ASM_EXTABLE(1b, %l[failed])
-		 : : "r"(field), "rm"(value) : "cc", "memory" : failed);
+			  "jna %l[failed]\n\t"
+			  _ASM_EXTABLE(1b, %l[failed])
+			  : : "r"(field), "rm"(value) : "cc", "memory" : failed);
 	return;
 failed:
 	vmcs_write_failed(field, value);

@@ -4,12 +4,10 @@
  * It must not need more than <linux/kvm.h>; the reason of a refusal is the only thing of kvmlet's own.
  *
  * usage: tiny-vmm [DEVICE [ADDRESS]]	/dev/kvmlet, and 0x1000 for the guest's page
- * build: gcc -O2 -static -o tiny-vmm tiny-vmm.c
  */
 #include <err.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,24 +19,18 @@
 #define PORT_CONSOLE	0xe9
 #define DEVICE_ADDR	0x8000
 
-extern const char guest_start[], guest_text[], guest_end[];
+/* The guest, 16-bit code: print the text at SI, add 1 to what the device holds, halt. */
+static const unsigned char guest_code[] = {
+	0xac,				/* next: lodsb */
+	0x84, 0xc0,			/*       test %al, %al */
+	0x74, 0x04,			/*       jz done */
+	0xe6, PORT_CONSOLE,		/*       out %al, $PORT_CONSOLE */
+	0xeb, 0xf7,			/*       jmp next */
+	0xff, 0x06, DEVICE_ADDR & 0xff, DEVICE_ADDR >> 8,	/* done: incw DEVICE_ADDR */
+	0xf4,				/*       hlt */
+};
 
-/* The guest: print the text at SI, add 1 to what the device holds, halt. */
-asm(".pushsection .rodata\n\t"
-    ".code16\n"
-    "guest_start:\n"
-    "1:	lodsb\n\t"
-    "test	%al, %al\n\t"
-    "jz	2f\n\t"
-    "out	%al, $0xe9\n\t"
-    "jmp	1b\n"
-    "2:	incw	0x8000\n\t"
-    "hlt\n"
-    "guest_text:\n\t"
-    ".asciz	\"hello from a guest\\n\"\n"
-    "guest_end:\n\t"
-    ".code64\n\t"
-    ".popsection");
+static const char guest_text[] = "hello from a guest\n";
 
 /* An ioctl that must not fail; kvmlet says why it did, other drivers know no KVMLET_GET_REASON. */
 static int call(int fd, const char *what, unsigned long cmd, unsigned long arg)
@@ -56,28 +48,32 @@ static int call(int fd, const char *what, unsigned long cmd, unsigned long arg)
 
 #define CALL(fd, cmd, arg)	call(fd, #cmd, cmd, (unsigned long)(arg))
 
-static void load_guest(int vm, uint64_t address)
+static void load_guest(int vm, __u64 address)
 {
 	char *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct kvm_userspace_memory_region slot = {
 		.guest_phys_addr = address,
 		.memory_size = 4096,
-		.userspace_addr = (uintptr_t)page,
+		.userspace_addr = (unsigned long)page,
 	};
 
 	if (page == MAP_FAILED)
 		err(1, "mmap");
-	memcpy(page, guest_start, guest_end - guest_start);
+	memcpy(page, guest_code, sizeof(guest_code));
+	memcpy(page + sizeof(guest_code), guest_text, sizeof(guest_text));
 	CALL(vm, KVM_SET_USER_MEMORY_REGION, &slot);
 }
 
 /* After RESET the CPU is in real mode already, but starts below 4 GiB: point CS:IP at our page. */
-static void set_registers(int vcpu, uint64_t address)
+static void set_registers(int vcpu, __u64 address)
 {
-	struct kvm_regs regs = { .rip = address, .rflags = 2 };
+	struct kvm_regs regs = {
+		.rip = address,
+		.rsi = address + sizeof(guest_code),
+		.rflags = 2,		/* bit 1 is always 1 */
+	};
 	struct kvm_sregs sregs;
 
-	regs.rsi = address + (guest_text - guest_start);
 	CALL(vcpu, KVM_GET_SREGS, &sregs);
 	sregs.cs.base = 0;
 	sregs.cs.selector = 0;
@@ -95,7 +91,7 @@ static void port_access(const struct kvm_run *run)
 
 static void device_access(struct kvm_run *run)
 {
-	static uint16_t value = 41;
+	static __u16 value = 41;
 
 	if (run->mmio.phys_addr != DEVICE_ADDR || run->mmio.len != sizeof(value))
 		errx(1, "no device at %#llx", (unsigned long long)run->mmio.phys_addr);
@@ -110,7 +106,7 @@ static void device_access(struct kvm_run *run)
 int main(int argc, char **argv)
 {
 	const char *path = argc > 1 ? argv[1] : "/dev/kvmlet";
-	uint64_t address = argc > 2 ? strtoull(argv[2], NULL, 0) : 0x1000;
+	__u64 address = argc > 2 ? strtoull(argv[2], NULL, 0) : 0x1000;
 	int dev = open(path, O_RDWR | O_CLOEXEC), vm, vcpu, size;
 	struct kvm_run *run;
 

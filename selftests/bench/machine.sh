@@ -63,7 +63,7 @@ write_config()
 
 start_emulator()
 {
-	local bound=$(((guest_seconds + 120) * 100))
+	local bound=$(((guest_seconds + 60) * 100))
 
 	mkfifo "$work/output"
 	: > "$work/console"

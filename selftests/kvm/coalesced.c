@@ -96,21 +96,26 @@ TEST_F(coalesced, unregistered)
 TEST_F(coalesced, full_ring_exits)
 {
 	unsigned int slots = (PAGE - sizeof(*self->ring)) / sizeof(struct kvm_coalesced_mmio);
-	u32 value;
+	u32 value, full, again;
 
 	ASSERT_OK(zone(self->vm, KVM_REGISTER_COALESCED_MMIO, GUEST_MMIO, 16, 0));
 	start(self->cpu, &many);
 	ASSERT_EQ(KVM_EXIT_MMIO, tcpu_run(self->cpu));
-	/* All but one are used, and the write that found no room is the next in line. */
-	EXPECT_EQ(slots - 1, self->ring->last);
+	/* All but one are used; KVM of Linux 6.1 reckons modulo 2^32 and stops at the half. */
+	full = self->ring->last;
+	EXPECT_GE(slots - 1, full);
+	EXPECT_LE(tvm_is_kvmlet() ? slots - 1 : 64, full);
+	/* The write that found no room is the next in line. */
 	memcpy(&value, self->cpu->run->mmio.data, 4);
-	EXPECT_EQ(slots - 1, value);
+	EXPECT_EQ(full, value);
 	/* Drained, it fills again, around its end. */
-	self->ring->first = self->ring->last;
+	self->ring->first = full;
 	ASSERT_EQ(KVM_EXIT_MMIO, tcpu_run(self->cpu));
-	EXPECT_EQ(slots - 2, self->ring->last);
+	again = (self->ring->last + slots - full) % slots;
+	EXPECT_LE(64, again);
+	EXPECT_GT(slots, self->ring->last);
 	memcpy(&value, self->cpu->run->mmio.data, 4);
-	EXPECT_EQ(2 * slots - 1, value);
+	EXPECT_EQ(full + 1 + again, value);
 }
 
 TEST_F(coalesced, hostile_ring)

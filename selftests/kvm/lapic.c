@@ -197,7 +197,8 @@ TEST_F(lapic, disabled_in_hardware)
 		EXPECT_EQ(GUEST_LAPIC + 0x20, self->cpu->run->mmio.phys_addr);
 	} else {
 		EXPECT_TRUE(tcpu_is_out(self->cpu, PORT_TEST));
-		EXPECT_EQ(0xffffffff, tcpu_regs(self->cpu).rax);
+		/* KVM leaves APIC virtualization on, where the CPU has it. */
+		EXPECT_TRUE(tcpu_regs(self->cpu).rax == 0xffffffff || !tvm_is_kvmlet());
 	}
 }
 
@@ -226,10 +227,10 @@ TEST_F(lapic, x2apic)
 	EXPECT_EQ(0x68, tcpu_wait(self->cpu));
 	/* What does not exist, is read-only, or has reserved bits. */
 	EXPECT_FALSE(tcpu_wrmsr(self->cpu, 0x802, 0));
-	/* KVM of Linux 6.1 takes any value for an EOI. */
+	/* KVM of Linux 6.1 takes any value for an EOI, and lets the CPU read what is not there. */
 	EXPECT_TRUE(!tcpu_wrmsr(self->cpu, 0x80b, 1) || !tvm_is_kvmlet());
-	EXPECT_FALSE(tcpu_rdmsr(self->cpu, 0x80e, &value));
-	EXPECT_FALSE(tcpu_rdmsr(self->cpu, 0x831, &value));
+	EXPECT_TRUE(!tcpu_rdmsr(self->cpu, 0x80e, &value) || !tvm_is_kvmlet());
+	EXPECT_TRUE(!tcpu_rdmsr(self->cpu, 0x831, &value) || !tvm_is_kvmlet());
 	EXPECT_FALSE(tcpu_wrmsr(self->cpu, 0x808, 0x100));
 	/* Back to xAPIC is not a way one can go. */
 	EXPECT_FALSE(tcpu_wrmsr(self->cpu, APIC_BASE, 0xfee00900));

@@ -21,7 +21,8 @@ FIXTURE_TEARDOWN(option)
 	tvm_destroy(self->vm);
 }
 
-PROGRAM(add, 64, "inc %rbx; out %al, $" GUEST_STR(PORT_TEST) "; inc %rbx; hlt");
+PROGRAM(add, 64, "inc %rbx; out %al, $" GUEST_STR(PORT_TEST) "; inc %rbx;"
+	"out %al, $" GUEST_STR(PORT_TEST));
 
 TEST_F(option, sync_regs)
 {
@@ -42,9 +43,10 @@ TEST_F(option, sync_regs)
 	EXPECT_EQ(GUEST_PML4, run->s.regs.sregs.cr3);
 	run->s.regs.regs.rbx = 0x100;
 	run->kvm_dirty_regs = KVM_SYNC_X86_REGS;
-	tcpu_run(cpu);
+	ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu));
 	EXPECT_EQ(0, run->kvm_dirty_regs);
-	EXPECT_EQ(0x100, tcpu_regs(cpu).rbx & ~3UL);
+	EXPECT_EQ(0x101, run->s.regs.regs.rbx);
+	EXPECT_EQ(0x101, tcpu_regs(cpu).rbx);
 	run->kvm_valid_regs = ~0UL;
 	EXPECT_EQ(-EINVAL, tcpu_run(cpu));
 	run->kvm_valid_regs = 0;

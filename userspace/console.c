@@ -154,10 +154,13 @@ bool console_receive(struct console *con, u8 *byte)
 	return true;
 }
 
+/* What a guest that does not listen has no room for is lost, as on a real line. */
 static void push_in(struct console *con, u8 byte)
 {
 	u32 head = atomic_load_explicit(&con->in_head, memory_order_relaxed);
 
+	if (!console_in_room(con))
+		return;
 	con->in[head % CONSOLE_IN] = byte;
 	atomic_store_explicit(&con->in_head, head + 1, memory_order_release);
 }
@@ -188,17 +191,20 @@ static void escape(struct vm *vm, u8 byte)
 	}
 }
 
+bool console_wants_input(struct console *con)
+{
+	/* A terminal is always read: Ctrl-A has to work with a guest that hangs. */
+	return con->in_open && (console_in_room(con) || terminal_is_raw());
+}
+
 void console_input(struct vm *vm)
 {
 	struct console *con = &vm->console;
-	/* An unknown escape becomes two bytes where one was read. */
-	unsigned int room = console_in_room(con) / 2;
-	u8 buf[CONSOLE_IN / 2];
+	unsigned int room = console_in_room(con);
+	u8 buf[CONSOLE_IN];
 	ssize_t n;
 
-	if (!room)
-		return;
-	n = read(STDIN_FILENO, buf, room);
+	n = read(STDIN_FILENO, buf, terminal_is_raw() ? sizeof(buf) : room);
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
 	if (n <= 0) {

@@ -125,7 +125,7 @@ static void prepare(struct vm *vm, struct pollfd *p)
 	/* While stdout is full its timer would only spin. */
 	p[P_FLUSH].fd = con->out_blocked ? -1 : con->flush_fd;
 	p[P_OUT].fd = con->out_blocked ? con->out_fd : -1;
-	p[P_IN].fd = con->in_open && console_in_room(con) > 1 ? STDIN_FILENO : -1;
+	p[P_IN].fd = console_wants_input(con) ? STDIN_FILENO : -1;
 }
 
 static void serve(struct vm *vm, struct pollfd *p)

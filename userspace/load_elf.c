@@ -12,7 +12,6 @@
 
 #define EM_IAMCU_X86	6
 #define MAX_SEGMENTS	64
-#define LOADER_END	0x10000u	/* descriptors, page tables, boot parameters */
 
 static void load_segment(struct vm *vm, const struct image *img, const struct elf64_phdr *ph,
 			 u64 *end)

@@ -90,6 +90,9 @@ static u64 load_by_addresses(struct vm *vm, const struct image *img, const struc
 	len = h->load_end_addr ? (u64)h->load_end_addr - h->load_addr : img->size - off;
 	if (h->load_end_addr && h->load_end_addr < h->load_addr)
 		die("%s: the multiboot header contradicts itself", img->path);
+	if (h->load_addr < LOADER_END)
+		die("%s loads at 0x%x, but below 0x%x is what the guest is started with",
+		    img->path, h->load_addr, LOADER_END);
 	end = h->load_addr + len;
 	if (h->bss_end_addr > end)
 		end = h->bss_end_addr;

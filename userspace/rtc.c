@@ -11,6 +11,7 @@
 #include "runner.h"
 
 #define NSEC		1000000000ll
+#define MAX_SECONDS	8000000000ll	/* the year 2223 */
 
 /* Clock registers; the rest of the 128 bytes is memory. */
 #define R_SECONDS	0x00
@@ -129,8 +130,12 @@ static s64 ram_to_time(const struct rtc *rtc)
 		.tm_year = decode(rtc, rtc->ram[R_YEAR]) +
 			   decode(rtc, rtc->ram[R_CENTURY]) * 100 - 1900,
 	};
+	s64 seconds = timegm(&tm);
 
-	return (s64)timegm(&tm) * NSEC;
+	/* A guest may write nonsense; stay far from where nanoseconds overflow. */
+	if (seconds < 0)
+		seconds = 0;
+	return (seconds < MAX_SECONDS ? seconds : MAX_SECONDS) * NSEC;
 }
 
 /* The line follows C's flags as far as B enables them; C_IRQF tells the same. */

@@ -60,6 +60,7 @@ static inline u64 align_up(u64 x, u64 a)
 #define BOOT_PARAMS	0x7000u		/* zero page, or multiboot information */
 #define BOOT_STACK	0x8ff0u
 #define BOOT_PML4	0x9000u		/* PML4, PDPT and four page directories */
+#define LOADER_END	0x10000u	/* an image has to lie above all of these */
 #define BOOT_CMDLINE	0x20000u
 #define CMDLINE_MAX	0x10000u
 #define EBDA_START	0x9fc00u
@@ -358,6 +359,9 @@ unsigned int console_in_room(struct console *con);
 
 /** console_flush() - write out as much as goes without blocking; I/O thread. @vm: the VM */
 void console_flush(struct vm *vm);
+
+/** console_wants_input() - true while stdin is to be read. @con: the console */
+bool console_wants_input(struct console *con);
 
 /** console_input() - read stdin, which is readable; I/O thread. @vm: the VM */
 void console_input(struct vm *vm);

@@ -16,6 +16,7 @@
 #include <linux/module.h>
 #include <linux/reboot.h>
 #include <linux/workqueue.h>
+#include <asm/perf_event.h>
 #include <asm/reboot.h>
 #include <asm/tlbflush.h>
 
@@ -52,9 +53,12 @@ static int vmx_on_here(void)
 		return -EBUSY;
 	if ((native_read_msr(VMX_MSR_BASIC) & GENMASK(30, 0)) != vmx_caps.revision)
 		return -EIO;
+	/* Processor tracing that cannot go on in VMX operation is stopped by its driver. */
+	intel_pt_handle_vmx(1);
 	cr4_update_irqsoff(X86_CR4_VMXE, 0);
 	if (vmx_on(__pa(this_cpu_read(vmxon_region))) != VMX_OK) {
 		cr4_update_irqsoff(0, X86_CR4_VMXE);
+		intel_pt_handle_vmx(0);
 		return -EIO;
 	}
 	this_cpu_write(vmx_is_on, true);
@@ -71,6 +75,7 @@ static void vmx_off_here(void *unused)
 	vmcs_clear_cpu();
 	vmx_off();
 	cr4_update_irqsoff(0, X86_CR4_VMXE);
+	intel_pt_handle_vmx(0);
 }
 
 static void vmx_on_ipi(void *error)

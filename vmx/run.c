@@ -150,6 +150,14 @@ static void load_guest_shared(struct vcpu_vmx *vmx)
 	if (static_cpu_has(X86_FEATURE_OSPKE) &&
 	    ((vcpu->xcr0 & XFEATURE_MASK_PKRU) || (vcpu->cr4 & X86_CR4_PKE)))
 		wrpkru(vcpu->pkru);
+	/* "Loading Host ... MSRs": a VM exit clears IA32_DEBUGCTL, which may hold the host's bus-lock detection or LBR. */
+	vmx->host_debugctl = native_read_msr(MSR_IA32_DEBUGCTLMSR);
+	/* PEBS writes records to linear addresses of the host: not through the guest's paging. */
+	if (static_cpu_has(X86_FEATURE_PEBS)) {
+		vmx->host_pebs = native_read_msr(MSR_IA32_PEBS_ENABLE);
+		if (vmx->host_pebs)
+			native_wrmsrl(MSR_IA32_PEBS_ENABLE, 0);
+	}
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
 	if (unlikely(vcpu->dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK))) {
@@ -165,6 +173,10 @@ static void load_host_shared(struct vcpu_vmx *vmx)
 	struct vcpu *vcpu = &vmx->vcpu;
 
 	vcpu->cr2 = native_read_cr2();
+	if (vmx->host_debugctl)
+		native_wrmsrl(MSR_IA32_DEBUGCTLMSR, vmx->host_debugctl);
+	if (static_cpu_has(X86_FEATURE_PEBS) && vmx->host_pebs)
+		native_wrmsrl(MSR_IA32_PEBS_ENABLE, vmx->host_pebs);
 	if (static_cpu_has(X86_FEATURE_OSPKE) &&
 	    ((vcpu->xcr0 & XFEATURE_MASK_PKRU) || (vcpu->cr4 & X86_CR4_PKE))) {
 		vcpu->pkru = rdpkru();

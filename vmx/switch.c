@@ -72,10 +72,11 @@ static void arm(struct switched_state *s)
 {
 	int i;
 
-	for (i = 0; i < NR_SWITCHED_MSRS && !s->known; i++)
+	for (i = 0; i < NR_SWITCHED_MSRS && !s->known; i++) {
 		if (switched_present[i])
 			s->host[i] = native_read_msr(switched_index[i]);
-			s->now[i] = s->host[i];
+		s->now[i] = s->host[i];
+	}
 	s->known = true;
 	s->urn.on_user_return = on_user_return;
 	user_return_notifier_register(&s->urn);

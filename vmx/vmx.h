@@ -130,6 +130,7 @@ struct vcpu_vmx {
 	unsigned long vmcs_fs_base;
 	u16 vmcs_fs_sel;
 	u64 host_kernel_gs_base;
+	u64 host_debugctl, host_pebs;	/* of this stay in the guest */
 
 	u64 kernel_gs_base;
 	u64 switched[NR_SWITCHED_MSRS];

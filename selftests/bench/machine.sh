@@ -155,6 +155,9 @@ show_machine()
 	if [ -s "$work/errors" ]; then
 		say "last errors of the emulator:"
 		cat "$work/errors" >&2
+		# The emulator dumps its registers when it ends; that tells where a triple fault was.
+		grep -E '\] \| (RAX|RSP|RIP|CR[234])=|>> ' "$work/bochs.log" | cut -d']' -f2- |
+			grep -v PANIC | tail -n 12 >&2 || true
 	fi
 }
 

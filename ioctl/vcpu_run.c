@@ -207,7 +207,6 @@ static int vcpu_exit_by_signal(struct vcpu *vcpu)
 static int vcpu_restart(struct vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_INTR;
-	set_thread_flag(TIF_SIGPENDING);
 	return -ERESTARTNOHAND;
 }
 
@@ -399,5 +398,8 @@ long vcpu_run(struct vcpu *vcpu)
 
 	if (unlikely(masked))
 		sigmask_leave();
+	/* A restart is done where signals are; changing the mask has just looked for real ones. */
+	if (unlikely(ret == -ERESTARTNOHAND))
+		set_thread_flag(TIF_SIGPENDING);
 	return ret;
 }

@@ -199,6 +199,6 @@ int handle_task_switch(struct vcpu *vcpu)
 	 */
 	if (!event || soft)
 		vcpu_set_rip(vcpu, vcpu->rip + info->insn_len);
-	return vcpu_task_switch(vcpu, FIELD_GET(TASK_QUAL_SELECTOR, info->qual), index, source, has_error,
-				error);
+	return vcpu_task_switch(vcpu, FIELD_GET(TASK_QUAL_SELECTOR, info->qual), index, source,
+				has_error, error);
 }

@@ -8,6 +8,7 @@
 #include <linux/irqflags.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
+#include <asm/hardirq.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor.h>
 #include <asm/vmx.h>
@@ -102,8 +103,20 @@ static void l1d_flush_by_reading(void)
 	asm volatile("lfence" : : : "memory");
 }
 
+bool host_irq_touched_l1d(void)
+{
+#if IS_ENABLED(CONFIG_KVM_INTEL)
+	return kvm_get_cpu_l1tf_flush_l1d();
+#else
+	return true;
+#endif
+}
+
 void host_l1d_flush(void)
 {
+#if IS_ENABLED(CONFIG_KVM_INTEL)
+	kvm_clear_cpu_l1tf_flush_l1d();
+#endif
 	if (static_cpu_has(X86_FEATURE_FLUSH_L1D))
 		native_wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 	else

@@ -26,6 +26,8 @@ bool host_fpu_alloc(struct fpu_guest *fpu);
 void host_fpu_free(struct fpu_guest *fpu);
 /* host_fpu_swap() - exchange the FPU of user space and guest. Preemption on. */
 void host_fpu_swap(struct fpu_guest *fpu, bool enter);
+/* host_irq_touched_l1d() - whether an interrupt handler ran since the last flush. IRQs off. */
+bool host_irq_touched_l1d(void);
 /* host_l1d_flush() - write the L1 data cache over or flush it, "L1 Terminal Fault". IRQs off. */
 void host_l1d_flush(void);
 

@@ -113,6 +113,7 @@ static int hotplug_offline(unsigned int cpu)
 	local_irq_save(flags);
 	vmcs_clear_cpu();
 	vmx_off_here(NULL);
+	vmx_switch_offline();
 	local_irq_restore(flags);
 	return 0;
 }
@@ -122,6 +123,7 @@ static int hw_suspend(SYSCORE_ARG)
 	vmcs_clear_cpu();
 	if (hw_owned)
 		vmx_off_here(NULL);
+	vmx_switch_offline();
 	return 0;
 }
 

@@ -330,6 +330,11 @@ static bool inject_interrupted(struct vcpu_vmx *vmx)
 		enter_with_exception(vmx, true);
 		return true;
 	}
+	/* It arose in the delivery of the others: they wait, and INT n will be executed again. */
+	if (unlikely(vcpu->exception.pending)) {
+		vcpu->interrupt.injected &= !vcpu->interrupt.soft;
+		return false;
+	}
 	if (vcpu->nmi_injected) {
 		enter_with_nmi(vmx);
 		return true;
@@ -357,6 +362,11 @@ static bool inject_exception(struct vcpu_vmx *vmx)
 		vcpu->dr7 &= ~DR7_GD;
 		vmcs_writel(VMCS_GUEST_DR7, vcpu->dr7);
 	}
+	/* "Checks on Guest Non-Register State": in a shadow with TF, a step has to be pending. */
+	if (e->vector == VEC_DB && vcpu->rflags & X86_EFLAGS_TF &&
+	    vmx->interruptibility & (INTR_STATE_STI | INTR_STATE_MOV_SS))
+		vmcs_writel(VMCS_GUEST_PENDING_DEBUG,
+			    vmcs_readl(VMCS_GUEST_PENDING_DEBUG) | PENDING_DEBUG_BS);
 	e->pending = false;
 	e->injected = true;
 	enter_with_exception(vmx, false);
@@ -393,15 +403,18 @@ static bool inject_irq(struct vcpu_vmx *vmx)
 	return true;
 }
 
-static void update_windows(struct vcpu_vmx *vmx, bool taken)
+static void update_windows(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 	u32 windows = 0;
 
+	/* Some CPUs open the NMI window in STI's shadow, where it is of no use; IF is set there. */
 	if (atomic_read(&vcpu->nmi_pending))
+		windows |= vmx->interruptibility & INTR_STATE_STI ? CPU_IRQ_WINDOW : CPU_NMI_WINDOW;
+	if (vcpu->nmi_injected && vmx->entered != ENTERED_NMI)
 		windows |= CPU_NMI_WINDOW;
 	if (vcpu_irq_pending(vcpu) || vcpu->request_irq_window ||
-	    (!taken && vcpu->interrupt.injected))
+	    (vcpu->interrupt.injected && vmx->entered != ENTERED_INTERRUPT))
 		windows |= CPU_IRQ_WINDOW;
 	vmx_cpu_write(vmx, (vmx->cpu & ~(CPU_NMI_WINDOW | CPU_IRQ_WINDOW)) | windows);
 }
@@ -427,13 +440,14 @@ static void update_tpr_threshold(struct vcpu_vmx *vmx)
 void vmx_inject_events(struct vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
-	bool taken;
 
+	/* An entry that failed may have left it. */
+	vmx->entered = ENTERED_NOTHING;
 	if (vcpu->lapic && vlapic_timer_pending(vcpu))
 		vlapic_timer_inject(vcpu);
-	taken = inject_interrupted(vmx) || inject_exception(vmx) || inject_nmi(vmx) ||
+	if (!inject_interrupted(vmx) && !inject_exception(vmx) && !inject_nmi(vmx))
 		inject_irq(vmx);
-	update_windows(vmx, taken);
+	update_windows(vmx);
 	if (vmx->cpu & CPU_TPR_SHADOW)
 		update_tpr_threshold(vmx);
 }

@@ -148,9 +148,15 @@ static void load_guest_shared(struct vcpu_vmx *vmx)
 			native_wrmsrl(MSR_IA32_XSS, vcpu->xss);
 	}
 	if (static_cpu_has(X86_FEATURE_OSPKE) &&
-	    ((vcpu->xcr0 & XFEATURE_MASK_PKRU) || (vcpu->cr4 & X86_CR4_PKE)))
+	    ((vcpu->xcr0 & XFEATURE_MASK_PKRU) || (vcpu->cr4 & X86_CR4_PKE))) {
+		/* The thread's own copy is as old as its last context switch. */
+		vmx->host_pkru = rdpkru();
 		wrpkru(vcpu->pkru);
-	/* "Loading Host ... MSRs": a VM exit clears IA32_DEBUGCTL, which may hold the host's bus-lock detection or LBR. */
+	}
+	/*
+	 * "Loading Host ... MSRs": a VM exit clears IA32_DEBUGCTL, which may hold the host's
+	 * bus-lock detection or LBR.
+	 */
 	vmx->host_debugctl = native_read_msr(MSR_IA32_DEBUGCTLMSR);
 	/* PEBS writes records to linear addresses of the host: not through the guest's paging. */
 	if (static_cpu_has(X86_FEATURE_PEBS)) {
@@ -161,6 +167,9 @@ static void load_guest_shared(struct vcpu_vmx *vmx)
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
 	if (unlikely(vcpu->dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK))) {
+		/* The host's breakpoints must not hit at the guest's addresses. */
+		if (hw_breakpoint_active())
+			set_debugreg(0, 7);
 		set_debugreg(vcpu->db[0], 0);
 		set_debugreg(vcpu->db[1], 1);
 		set_debugreg(vcpu->db[2], 2);
@@ -180,7 +189,7 @@ static void load_host_shared(struct vcpu_vmx *vmx)
 	if (static_cpu_has(X86_FEATURE_OSPKE) &&
 	    ((vcpu->xcr0 & XFEATURE_MASK_PKRU) || (vcpu->cr4 & X86_CR4_PKE))) {
 		vcpu->pkru = rdpkru();
-		wrpkru(current->thread.pkru);
+		wrpkru(vmx->host_pkru);
 	}
 	if (vcpu->cr4 & X86_CR4_OSXSAVE) {
 		if (vcpu->xcr0 != host_xcr0)
@@ -270,7 +279,8 @@ static void deliver_host_event(const struct vmx_exit_info *info)
 {
 	u32 event = info->intr_info & (INTR_TYPE | INTR_VECTOR);
 
-	if (info->reason == EXIT_MACHINE_CHECK) {
+	/* It comes as a failed entry. */
+	if ((u16)info->reason == EXIT_MACHINE_CHECK) {
 		host_machine_check();
 	} else if (info->reason == EXIT_EXCEPTION_NMI) {
 		if ((event & INTR_TYPE) == INTR_TYPE_NMI)
@@ -453,6 +463,8 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 	if (unlikely(vcpu->stale & BIT(CACHED_CR4)))
 		vcpu_cr4(vcpu);
 	load_guest_shared(vmx);
+	if (unlikely(host_mitigations.l1d_flush) && host_irq_touched_l1d())
+		vmx->l1d_flush = true;
 	guest_time_begin(vmx);
 
 	result = stay(vmx);

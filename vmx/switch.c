@@ -102,10 +102,10 @@ static void load_switched_msrs(struct vcpu_vmx *vmx)
 			continue;
 		if (!s->armed)
 			arm(s);
-		if (s->now[i] != vmx->switched[i]) {
-			native_wrmsrl(switched_index[i], vmx->switched[i]);
+		/* A value with bits this CPU reserves is without effect. */
+		if (s->now[i] != vmx->switched[i] &&
+		    !wrmsrl_safe(switched_index[i], vmx->switched[i]))
 			s->now[i] = vmx->switched[i];
-		}
 	}
 }
 
@@ -270,6 +270,11 @@ int vmx_switch_init(void)
 static void restore_ipi(void *unused)
 {
 	on_user_return(&this_cpu_ptr(switched_state)->urn);
+}
+
+void vmx_switch_offline(void)
+{
+	restore_ipi(NULL);
 }
 
 void vmx_switch_exit(void)

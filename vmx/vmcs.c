@@ -50,6 +50,9 @@ static void clear_here(struct vmcs_region *r)
 	vmx_clear(r->pa);
 	if (this_cpu_read(current_vmcs) == r)
 		this_cpu_write(current_vmcs, NULL);
+	/* Another vCPU may be allocated at this address. */
+	if (this_cpu_read(last_vmcs) == r)
+		this_cpu_write(last_vmcs, NULL);
 	list_del(&r->link);
 	/*
 	 * Pairs with smp_load_acquire() in load_here(): off the old CPU's list before on the new

@@ -154,7 +154,8 @@ SYM_INNER_LABEL(vmx_vmexit, SYM_L_GLOBAL)
 	mov	%eax, ENTER_SPEC_GUEST(%rsi)
 .Lspec_known:
 	cmp	ENTER_SPEC_HOST(%rsi), %eax
-	je	.Lspec_host
+	/* Legacy IBRS protects what comes after a write of it, even of the same value. */
+	ALTERNATIVE "je .Lspec_host", "", X86_FEATURE_KERNEL_IBRS
 	mov	ENTER_SPEC_HOST(%rsi), %eax
 	xor	%edx, %edx
 	wrmsr

@@ -131,6 +131,7 @@ struct vcpu_vmx {
 	u16 vmcs_fs_sel;
 	u64 host_kernel_gs_base;
 	u64 host_debugctl, host_pebs;	/* of this stay in the guest */
+	u32 host_pkru;			/* the same */
 
 	u64 kernel_gs_base;
 	u64 switched[NR_SWITCHED_MSRS];
@@ -184,7 +185,7 @@ void vmcs_module_init(void);
 void vmcs_setup(struct vcpu_vmx *vmx);
 
 /* Toggle controls; the cached value saves needless VMWRITEs. Window open. */
-static __always_inline void vmx_control_write(u32 *cached, enum vmcs_field field, u32 val)
+static __always_inline void vmx_control_write(enum vmcs_field field, u32 *cached, u32 val)
 {
 	if (*cached != val) {
 		vmcs_write32(field, val);
@@ -192,18 +193,28 @@ static __always_inline void vmx_control_write(u32 *cached, enum vmcs_field field
 	}
 }
 
+static __always_inline void vmx_control_set(enum vmcs_field field, u32 *cached, u32 bits)
+{
+	vmx_control_write(field, cached, *cached | bits);
+}
+
+static __always_inline void vmx_control_clear(enum vmcs_field field, u32 *cached, u32 bits)
+{
+	vmx_control_write(field, cached, *cached & ~bits);
+}
+
 #define VMX_CONTROL(name, field)							\
 static inline void vmx_##name##_write(struct vcpu_vmx *vmx, u32 val)			\
 {											\
-	vmx_control_write(&vmx->name, field, val);					\
+	vmx_control_write(field, &vmx->name, val);					\
 }											\
 static inline void vmx_##name##_set(struct vcpu_vmx *vmx, u32 bits)			\
 {											\
-	vmx_control_write(&vmx->name, field, bits | vmx->name);				\
+	vmx_control_set(field, &vmx->name, bits);					\
 }											\
 static inline void vmx_##name##_clear(struct vcpu_vmx *vmx, u32 bits)			\
 {											\
-	vmx_control_write(&vmx->name, field, ~bits & vmx->name);			\
+	vmx_control_clear(field, &vmx->name, bits);					\
 }
 
 VMX_CONTROL(pin, VMCS_PIN_CONTROLS)
@@ -249,6 +260,8 @@ u64 vmx_switch_msr_get(struct vcpu *vcpu, u32 index);
 int vmx_switch_msr_set(struct vcpu *vcpu, u32 index, u64 value);
 int vmx_switch_init(void);
 void vmx_switch_exit(void);
+/* vmx_switch_offline() - this CPU goes down or sleeps: host MSRs back. IRQs off. */
+void vmx_switch_offline(void);
 
 /* ---- Hooks from guest state (regs.c, msr.c, ...) into control state ---- */
 

@@ -18,13 +18,16 @@
  */
 enum vmx_result { VMX_OK, VMX_FAILED, VMX_FAULTED };
 
+/* Where the instruction at label 1 goes on when it faults: a C label. */
+#define VMX_FIXUP(label)	_ASM_EXTABLE(1b, %l[label])
+
 /* vmx_@name(): one instruction with a physical address in memory; VMfail sets CF or ZF. */
 #define DEFINE_VMX_INSN(name, insn)							\
 static __always_inline enum vmx_result vmx_##name(u64 pa)				\
 {											\
 	asm volatile goto("1: " insn " %0\n\t"						\
 			  "jna %l[failed]\n\t"						\
-			  _ASM_EXTABLE(1b, %l[faulted])					\
+			  VMX_FIXUP(faulted)						\
 			  : : "m"(pa) : "cc", "memory" : failed, faulted);		\
 	return VMX_OK;									\
 failed:											\
@@ -40,7 +43,7 @@ DEFINE_VMX_INSN(ptrld, "vmptrld")
 static __always_inline enum vmx_result vmx_off(void)
 {
 	asm volatile goto("1: vmxoff\n\t"
-			  _ASM_EXTABLE(1b, %l[faulted])
+			  VMX_FIXUP(faulted)
 			  : : : "cc", "memory" : faulted);
 	return VMX_OK;
 faulted:
@@ -80,7 +83,7 @@ static __always_inline enum vmx_result vmx_##name(unsigned long type,			\
 {											\
 	asm volatile goto("1: " #name " %1, %0\n\t"					\
 			  "jna %l[failed]\n\t"						\
-			  _ASM_EXTABLE(1b, %l[faulted])					\
+			  VMX_FIXUP(faulted)						\
 			  : : "r"(type), "m"(desc) : "cc", "memory" : failed, faulted);	\
 	return VMX_OK;									\
 failed:											\
@@ -102,7 +105,7 @@ static __always_inline unsigned long vmcs_read_raw(unsigned long field)
 
 	asm volatile goto("1: vmread %1, %0\n\t"
 			  "jna %l[failed]\n\t"
-			  _ASM_EXTABLE(1b, %l[failed])
+			  VMX_FIXUP(failed)
 			  : "=r"(value) : "r"(field) : "cc" : failed);
 	return value;
 failed:
@@ -114,7 +117,7 @@ static __always_inline void vmcs_write_raw(unsigned long field, unsigned long va
 {
 	asm volatile goto("1: vmwrite %1, %0\n\t"
 			  "jna %l[failed]\n\t"
-			  _ASM_EXTABLE(1b, %l[failed])
+			  VMX_FIXUP(failed)
 			  : : "r"(field), "rm"(value) : "cc", "memory" : failed);
 	return;
 failed:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A complete VMM: one vCPU in real mode, one page of memory, a port that prints, an address that is a device.
- * It must not need more than <linux/kvm.h>; the reason of a refusal is the only thing of kvmlet's own.
+ * A complete VMM: one vCPU in real mode, one page of memory, a port that prints, and an address
+ * that is a device. It must not need more than KVM's API and the reason of a refusal.
  *
  * usage: tiny-vmm [DEVICE [ADDRESS]]	/dev/kvmlet, and 0x1000 for the guest's page
  */

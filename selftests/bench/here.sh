@@ -55,6 +55,8 @@ run_here()
 		status=$status_load
 	fi
 	for name in "${inserted[@]}"; do
+		# The command may have unloaded it itself.
+		[ -e "/sys/module/${name//-/_}" ] || continue
 		rmmod "$name" || {
 			say "$name could not be unloaded"
 			status=$status_load

@@ -157,7 +157,7 @@ show_machine()
 		cat "$work/errors" >&2
 		# The emulator dumps its registers when it ends; that tells where a triple fault was.
 		grep -E '\] \| (RAX|RSP|RIP|CR[234])=|>> ' "$work/bochs.log" | cut -d']' -f2- |
-			grep -v PANIC | tail -n 12 >&2 || true
+			grep -v PANIC | tail -n 7 >&2 || true
 	fi
 }
 

@@ -18,7 +18,7 @@ help:
 	@echo '  make demo              boot a stock Debian kernel as guest (HOST=6.1|6.12 CPU=model WHERE=host)'
 	@echo '  make bench             instructions of each exit path, beside kvm_intel'
 	@echo 'Test'
-	@echo '  make check             everything CI runs; about 25 minutes the first time'
+	@echo '  make check             everything CI runs; about 10 minutes, 6 more the first time'
 	@echo '  make check-build       both kernels with W=1 and sparse, checkpatch, headers, exported symbols'
 	@echo '  make check-unit        the pure parts, in user space'
 	@echo '  make check-kvm         the selftests of the API (HOST=, CPU=)'

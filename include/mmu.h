@@ -161,20 +161,11 @@ int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region *mem);
 int memslot_set_private(struct vm *vm, unsigned int id, gpa_t gpa, u64 size);
 
 /**
- * memslot_find() - the slot that holds a frame
- * @vm: the VM; caller holds vm->srcu or has interrupts off
+ * vcpu_memslot_find() - the slot that holds a frame, looking first at the one this vCPU found last
+ * @vcpu: own thread or vcpu->lock held; vm->srcu held or interrupts off
  * @gfn: any frame number
  *
  * Return: the slot or NULL, after O(log n) steps. Valid for as long as the protection is held.
- */
-struct memslot *memslot_find(struct vm *vm, gfn_t gfn);
-
-/**
- * vcpu_memslot_find() - the same, looking first at the slot this vCPU found last
- * @vcpu: own thread or vcpu->lock held; protection as for memslot_find()
- * @gfn: any frame number
- *
- * Return: the slot or NULL.
  */
 struct memslot *vcpu_memslot_find(struct vcpu *vcpu, gfn_t gfn);
 

@@ -32,7 +32,7 @@ static gfn_t memslot_last(const struct memslot *slot)
 
 /* ---- Readers ---- */
 
-struct memslot *memslot_find(struct vm *vm, gfn_t gfn)
+static struct memslot *memslot_find(struct vm *vm, gfn_t gfn)
 {
 	return mtree_load(&vm->mmu.slots, gfn);
 }

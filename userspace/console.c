@@ -16,7 +16,7 @@
 #include "runner.h"
 
 #define ESCAPE		0x01		/* Ctrl-A */
-#define FLUSH_DELAY	4000000		/* ns: short to an eye, long to a guest that prints */
+#define FLUSH_DELAY	20000000	/* ns: short to an eye, long to a guest that prints */
 
 /*
  * A write to a full pipe or a stopped terminal blocks, and the thread that writes also serves

@@ -9,8 +9,10 @@
 #include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
 #include <asm/hardirq.h>
+#include <asm/mce.h>
 #include <asm/nospec-branch.h>
 #include <asm/processor.h>
+#include <asm/ptrace.h>
 #include <asm/vmx.h>
 
 #include "host.h"
@@ -132,9 +134,21 @@ void host_deliver_nmi(void)
 	asm volatile("int $2" : : : "memory");
 }
 
+/*
+ * As if it had come in user mode: what the guest consumed is the VMM's memory, whose process may be
+ * killed for it; the kernel is not at fault. A kernel built without machine-check handling has
+ * nobody to tell, and no gate to go through.
+ */
 void host_machine_check(void)
 {
-	asm volatile("int $18" : : : "memory");
+#ifdef HAVE_DO_MACHINE_CHECK
+	struct pt_regs regs = {
+		.cs = 3,
+		.flags = X86_EFLAGS_IF,
+	};
+
+	do_machine_check(&regs);
+#endif
 }
 
 bool host_fpu_alloc(struct fpu_guest *fpu)

@@ -23,6 +23,8 @@ help:
 	@echo '  make check-unit        the pure parts, in user space'
 	@echo '  make check-kvm         the selftests of the API (HOST=, CPU=)'
 	@echo '  make check-boot        a guest on each CPU model and both hosts'
+	@echo "  make kvm-selftests     KVM's own selftests on kvmlet, beside kvm_intel (HOST=, CPU=, TESTS=, ARGS=)"
+	@echo "  make check-full        make check, and the whole of KVM's selftests on both hosts"
 
 module:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules
@@ -43,6 +45,12 @@ bench:
 check:
 	selftests/check all
 
+check-full:
+	selftests/check full
+
+kvm-selftests:
+	selftests/kvm-selftests/run --host $(if $(filter file,$(origin HOST)),6.12,$(HOST)) --cpu $(CPU) $(ARGS) $(TESTS)
+
 check-build check-unit check-kvm check-boot:
 	HOST=$(HOST) CPU=$(CPU) selftests/check $(@:check-%=%)
 
@@ -52,4 +60,4 @@ clean:
 	rm -rf build
 	find selftests -type d -name build -prune -exec rm -rf {} +
 
-.PHONY: all help module userspace install demo bench check check-build check-unit check-kvm check-boot clean
+.PHONY: all help module userspace install demo bench check check-full kvm-selftests check-build check-unit check-kvm check-boot clean

@@ -123,6 +123,9 @@ typedef int compat_young_t;
 #define COMPAT_CAP_USER_MEMORY2		231
 #define COMPAT_CAP_VM_TYPES		235
 
+#define COMPAT_QUIRK_SLOT_ZAP_ALL	BIT(7)
+#define COMPAT_QUIRK_STUFF_FEATURE_MSRS	BIT(8)
+
 struct compat_memory_region2 {
 	struct kvm_userspace_memory_region region;
 	u64 memfd_offset;

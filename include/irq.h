@@ -265,7 +265,7 @@ bool vlapic_covers(struct vcpu *vcpu, gpa_t gpa);
  * @len: 1 to 8 bytes
  * @data: result; zero for what is no register, ones while the APIC is disabled or in x2APIC mode
  *
- * Return: 0.
+ * Return: 0, or 1 when there is no page: disabled or in x2APIC mode, and the quirk is off.
  */
 int vlapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned int len, void *data);
 
@@ -276,7 +276,7 @@ int vlapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
  * @len: 1 to 8 bytes
  * @data: what to write
  *
- * Return: 0.
+ * Return: as vlapic_mmio_read().
  */
 int vlapic_mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned int len, const void *data);
 

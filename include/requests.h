@@ -19,6 +19,7 @@ enum vcpu_request {
 	REQ_VM_DEAD,		/* the VM met a bug of ours; leave with -EIO */
 	REQ_UNBLOCK,		/* wake from HLT whatever the interrupt state */
 	REQ_TSC,		/* offset or scale of the TSC has changed */
+	REQ_STEPPED,		/* an instruction done by us was to be stepped: KVM_EXIT_DEBUG */
 	REQ_TPR,		/* recompute the TPR threshold */
 	NR_VCPU_REQUESTS
 };

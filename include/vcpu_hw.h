@@ -324,6 +324,14 @@ int vcpu_cpl(struct vcpu *vcpu);
 bool vcpu_is_64bit_code(struct vcpu *vcpu);
 
 /**
+ * vcpu_linear_rip() - linear address of the next instruction
+ * @vcpu: the vCPU
+ *
+ * Return: the address.
+ */
+unsigned long vcpu_linear_rip(struct vcpu *vcpu);
+
+/**
  * vcpu_interrupt_shadow() - blocking by STI or MOV SS
  * @vcpu: the vCPU
  *
@@ -477,6 +485,15 @@ int vcpu_state_get_debugregs(struct vcpu *vcpu, struct kvm_debugregs *dbg);
  * Return: 0, or -EINVAL with a reason.
  */
 int vcpu_state_set_debugregs(struct vcpu *vcpu, const struct kvm_debugregs *dbg);
+
+/**
+ * vcpu_state_set_guest_debug() - KVM_SET_GUEST_DEBUG
+ * @vcpu: the vCPU
+ * @dbg: what user space wants to see
+ *
+ * Return: 0, or -EBUSY with a reason when an exception is pending already.
+ */
+int vcpu_state_set_guest_debug(struct vcpu *vcpu, const struct kvm_guest_debug *dbg);
 
 /**
  * vcpu_state_get_events() - KVM_GET_VCPU_EVENTS

@@ -22,6 +22,7 @@
 #include <linux/xarray.h>
 
 #include "../emulate/emulate.h"
+#include "compat.h"
 #include "iobus.h"
 #include "mmu.h"
 #include "reason.h"
@@ -61,6 +62,8 @@ struct vm {
 	struct apic_map *apic_map;		/* APIC ids to local APICs; with the irqchip */
 	atomic_t lint0_nmi;			/* LAPICs whose LINT0 gives NMIs: the PIT's */
 	bool x2apic_ids, x2apic_no_bcast_quirk;	/* KVM_CAP_X2APIC_API; never cleared */
+
+	u64 disabled_quirks;			/* KVM_X86_QUIRK_*, vm->lock; bits are only added */
 
 	gpa_t tss_addr;				/* KVM_SET_TSS_ADDR; vm->lock */
 	gpa_t identity_map_addr;		/* KVM_SET_IDENTITY_MAP_ADDR; vm->lock */
@@ -149,6 +152,10 @@ struct vcpu {
 	u64 efer;
 	u64 xcr0, xss;
 	unsigned long db[4], dr6, dr7;
+	u32 guest_debug;			/* KVM_GUESTDBG_*; 0 unless enabled */
+	unsigned long user_db[4], user_dr7;	/* user space's breakpoints, with USE_HW_BP */
+	unsigned long hardware_dr7;		/* in effect: user space's or the guest's */
+	unsigned long step_rip;			/* linear address of what is to be stepped */
 	u32 pkru;
 	struct kvm_segment segs[NR_SEGS];
 	u64 pat, misc_enable, tsc_adjust;
@@ -239,6 +246,26 @@ static inline bool irqchip_in_kernel(const struct vm *vm)
 {
 	/* Pairs with smp_store_release() in irqchip_create(): the chips are complete by then. */
 	return smp_load_acquire(&vm->irqchip);
+}
+
+/* What KVM_CAP_DISABLE_QUIRKS2 takes: see vm_has_quirk(). */
+#define VM_QUIRKS	(KVM_X86_QUIRK_LINT0_REENABLED | KVM_X86_QUIRK_CD_NW_CLEARED |		\
+			 KVM_X86_QUIRK_LAPIC_MMIO_HOLE | KVM_X86_QUIRK_OUT_7E_INC_RIP |		\
+			 KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT |					\
+			 KVM_X86_QUIRK_FIX_HYPERCALL_INSN |					\
+			 KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS | COMPAT_QUIRK_SLOT_ZAP_ALL |	\
+			 COMPAT_QUIRK_STUFF_FEATURE_MSRS)
+
+/**
+ * vm_has_quirk() - does the VM behave as old KVMs did, rather than as hardware does?
+ * @vm: any VM; any context
+ * @quirk: one KVM_X86_QUIRK_*
+ *
+ * Return: true until user space has disabled it.
+ */
+static inline bool vm_has_quirk(const struct vm *vm, u64 quirk)
+{
+	return !(READ_ONCE(vm->disabled_quirks) & quirk);
 }
 
 /**

@@ -15,6 +15,11 @@
 #define X2APIC_API_FLAGS	(KVM_X2APIC_API_USE_32BIT_IDS | \
 				 KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK)
 
+#define GUEST_DEBUG_FLAGS	(KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_SINGLESTEP | \
+				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | \
+				 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
+				 KVM_GUESTDBG_BLOCKIRQ)
+
 /* What is asked on the device fd has no VM: functions must cope with NULL. */
 struct capability {
 	u32 cap;
@@ -67,6 +72,8 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
 	{ COMPAT_CAP_USER_MEMORY2, 1 },
 	{ COMPAT_CAP_VM_TYPES, BIT(0) },
+	{ KVM_CAP_DISABLE_QUIRKS, 1 },
+	{ KVM_CAP_DISABLE_QUIRKS2, VM_QUIRKS },
 
 	/* Interrupts and devices */
 	{ KVM_CAP_IRQCHIP, 1 },
@@ -89,6 +96,9 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
 	{ KVM_CAP_USER_NMI, 1 },
+	{ KVM_CAP_SET_GUEST_DEBUG, 1 },
+	{ KVM_CAP_SET_GUEST_DEBUG2, GUEST_DEBUG_FLAGS },
+	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
 	{ KVM_CAP_SYNC_REGS, VCPU_SYNC_FIELDS },
 
 	/* State of a vCPU */
@@ -117,6 +127,8 @@ static const struct {
 	int (*enable)(struct vm *vm, u64 arg);
 } enabled_by_user[] = {
 	{ KVM_CAP_X2APIC_API, irqchip_x2apic_api },
+	{ KVM_CAP_DISABLE_QUIRKS, option_disable_quirks },
+	{ KVM_CAP_DISABLE_QUIRKS2, option_disable_quirks2 },
 };
 
 /**

@@ -75,6 +75,10 @@ long reason_copy_out(const struct reason *r, unsigned long arg);
 int cap_value(struct vm *vm, unsigned long cap);
 int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap);
 
+/* options.c: what KVM_ENABLE_CAP does to a VM; vm->lock held */
+int option_disable_quirks(struct vm *vm, u64 arg);
+int option_disable_quirks2(struct vm *vm, u64 arg);
+
 /* system.c: what the device and the vCPU fd share */
 long cpuid_copy_out(struct kvm_cpuid2 __user *user, const struct kvm_cpuid_entry2 *entries, u32 nr);
 long msr_io(struct vcpu *vcpu, struct kvm_msrs __user *user,

@@ -28,6 +28,7 @@ STATE_HANDLER(get_xcrs, vcpu_state_get_xcrs)
 STATE_HANDLER(set_xcrs, vcpu_state_set_xcrs)
 STATE_HANDLER(get_debugregs, vcpu_state_get_debugregs)
 STATE_HANDLER(set_debugregs, vcpu_state_set_debugregs)
+STATE_HANDLER(set_guest_debug, vcpu_state_set_guest_debug)
 STATE_HANDLER(get_events, vcpu_state_get_events)
 STATE_HANDLER(set_events, vcpu_state_set_events)
 STATE_HANDLER(set_mp, vcpu_state_set_mp)
@@ -256,6 +257,7 @@ const struct vcpu_ioctl vcpu_state_ioctls[] = {
 	{ KVM_SET_XCRS, SET_STATE(kvm_xcrs, vcpu_ioctl_set_xcrs, 0) },
 	{ KVM_GET_DEBUGREGS, GET_STATE(kvm_debugregs, vcpu_ioctl_get_debugregs, 0) },
 	{ KVM_SET_DEBUGREGS, SET_STATE(kvm_debugregs, vcpu_ioctl_set_debugregs, 0) },
+	{ KVM_SET_GUEST_DEBUG, SET_STATE(kvm_guest_debug, vcpu_ioctl_set_guest_debug, 0) },
 	{ KVM_SET_CPUID2, .raw = vcpu_ioctl_set_cpuid2 },
 	{ KVM_GET_CPUID2, .raw = vcpu_ioctl_get_cpuid2 },
 	{ KVM_SET_CPUID, .raw = vcpu_ioctl_set_cpuid },

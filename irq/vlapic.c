@@ -346,7 +346,8 @@ static void vlapic_reset_lvt(struct vlapic *apic)
 		vlapic_set_reg(apic, vlapic_lvt_offset(i), APIC_LVT_MASKED);
 	vlapic_timer_mode_changed(apic);
 	/* Firmware expects to find the PIC wired through on the boot CPU, as KVM has it. */
-	if (apic->vcpu->id == apic->vcpu->vm->boot_vcpu_id)
+	if (apic->vcpu->id == apic->vcpu->vm->boot_vcpu_id &&
+	    vm_has_quirk(apic->vcpu->vm, KVM_X86_QUIRK_LINT0_REENABLED))
 		vlapic_set_reg(apic, APIC_LVT0, DELIVER_EXTINT << 8);
 	vlapic_lint0_changed(apic);
 }

@@ -222,7 +222,10 @@ bool vlapic_covers(struct vcpu *vcpu, gpa_t gpa)
 	return vcpu->lapic && gpa - vcpu->lapic->base < PAGE_SIZE;
 }
 
-/* A disabled or x2APIC's page has nothing behind it: ones, as KVM's quirk has it by default. */
+/*
+ * A disabled or x2APIC's page has nothing behind it: ones, or whatever user space has there once it
+ * has disabled the quirk.
+ */
 static bool vlapic_is_hole(const struct vlapic *apic)
 {
 	return !apic->hw_enabled || apic->x2apic;
@@ -236,6 +239,8 @@ int vlapic_mmio_read(struct vcpu *vcpu, gpa_t gpa, unsigned int len, void *data)
 	u32 value;
 
 	if (vlapic_is_hole(apic)) {
+		if (!vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE))
+			return 1;
 		memset(data, 0xff, len);
 		return 0;
 	}
@@ -257,7 +262,9 @@ int vlapic_mmio_write(struct vcpu *vcpu, gpa_t gpa, unsigned int len, const void
 	unsigned int offset = gpa - apic->base;
 	u32 value;
 
-	if (vlapic_is_hole(apic) || len != sizeof(value) || (offset & 0xf))
+	if (vlapic_is_hole(apic))
+		return !vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_LAPIC_MMIO_HOLE);
+	if (len != sizeof(value) || (offset & 0xf))
 		return 0;
 	memcpy(&value, data, sizeof(value));
 	vlapic_write(apic, offset, value);

@@ -445,6 +445,7 @@ static void change_feature(u32 *reg, unsigned int feature, bool on)
 void cpuid_update_dynamic(struct vcpu *vcpu)
 {
 	u64 apic_base = vcpu->lapic ? vlapic_get_base(vcpu) : vcpu->apic_base;
+	bool mwait = vcpu->misc_enable & MSR_IA32_MISC_ENABLE_MWAIT;
 	struct kvm_cpuid_entry2 *e;
 
 	/*
@@ -453,6 +454,10 @@ void cpuid_update_dynamic(struct vcpu *vcpu)
 	 */
 	e = find_entry(vcpu, 1, 0);
 	if (e) {
+		if (!vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
+			change_feature(&e->ecx, X86_FEATURE_MWAIT, mwait);
+			__assign_bit(GF_MWAIT, vcpu->guest_features, mwait);
+		}
 		if (hw.xcr0)
 			change_feature(&e->ecx, X86_FEATURE_OSXSAVE, vcpu->cr4 & X86_CR4_OSXSAVE);
 		change_feature(&e->edx, X86_FEATURE_APIC, apic_base & MSR_IA32_APICBASE_ENABLE);

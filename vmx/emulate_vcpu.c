@@ -130,7 +130,7 @@ static void finish_done(struct vcpu *vcpu)
 	write_back(vcpu, true);
 	vcpu_set_interrupt_shadow(vcpu, shadows[vcpu->em.shadow]);
 	if (unlikely(trap))
-		vmx_queue_debug(vcpu, DR_STEP);
+		debug_stepped(vcpu);
 }
 
 /* HLT outside of a guest: as its exit does. */
@@ -139,7 +139,7 @@ static int finish_halt(struct vcpu *vcpu)
 	finish_done(vcpu);
 	if (vcpu->lapic) {
 		vcpu->mp_state = KVM_MP_STATE_HALTED;
-		return RUN_RESUME;
+		return debug_step_exit(vcpu);
 	}
 	vcpu->run->exit_reason = KVM_EXIT_HLT;
 	return RUN_TO_USER;
@@ -209,7 +209,7 @@ static int finish(struct vcpu *vcpu, enum em_result result)
 	case EM_RESTART:
 		write_back(vcpu, false);
 		if (unlikely(vcpu->rflags & X86_EFLAGS_TF))
-			vmx_queue_debug(vcpu, DR_STEP);
+			debug_stepped(vcpu);
 		break;
 	case EM_EXCEPTION:
 		write_back(vcpu, false);

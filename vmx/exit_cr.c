@@ -126,8 +126,10 @@ int handle_dr_access(struct vcpu *vcpu)
 	}
 	if (vcpu_cpl(vcpu))
 		return finish(vcpu, 1);
-	if (vcpu->dr7 & DR7_GD) {
+	if (vcpu->hardware_dr7 & DR7_GD) {
 		/* General detect is a fault: DR6.BD set, the instruction not executed. */
+		if (vcpu->guest_debug & KVM_GUESTDBG_USE_HW_BP)
+			return debug_exit(vcpu, VEC_DB, DR6_BD);
 		vmx_queue_debug(vcpu, DR6_BD);
 		return RUN_RESUME;
 	}

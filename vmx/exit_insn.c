@@ -144,7 +144,7 @@ int handle_hlt(struct vcpu *vcpu)
 		return RUN_TO_USER;
 	}
 	vcpu->mp_state = KVM_MP_STATE_HALTED;
-	return RUN_RESUME;
+	return debug_step_exit(vcpu);
 }
 
 int handle_pause(struct vcpu *vcpu)
@@ -154,10 +154,11 @@ int handle_pause(struct vcpu *vcpu)
 	return RUN_RESUME;
 }
 
-/* Not offered by CPUID unless user space insists; then they do nothing, as MWAIT may. */
+/* They do nothing, as MWAIT may; by an old habit also where CPUID does not offer them. */
 static int monitor_or_mwait(struct vcpu *vcpu)
 {
-	if (!guest_has(vcpu, GF_MWAIT))
+	if (!vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MWAIT_NEVER_UD_FAULTS) &&
+	    !guest_has(vcpu, GF_MWAIT))
 		return handle_undefined(vcpu);
 	return vcpu_skip_instruction(vcpu);
 }

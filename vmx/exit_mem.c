@@ -80,6 +80,8 @@ static int reflect_debug(struct vcpu *vcpu)
 	u64 bits = to_vmx(vcpu)->info.qual & (DR_TRAP_BITS | DR6_BD | DR_STEP | BIT(15) | BIT(11) |
 					      BIT(16));
 
+	if (unlikely(vcpu->guest_debug & (KVM_GUESTDBG_SINGLESTEP | KVM_GUESTDBG_USE_HW_BP)))
+		return debug_exit(vcpu, VEC_DB, bits);
 	/* INT1 is an instruction of its own: the trap comes after it. */
 	if ((to_vmx(vcpu)->info.intr_info & INTR_TYPE) == INTR_TYPE_PRIV_SOFT)
 		vcpu_set_rip(vcpu, vcpu->rip + to_vmx(vcpu)->info.insn_len);
@@ -106,6 +108,13 @@ int handle_exception_nmi(struct vcpu *vcpu)
 
 	if (vector == VEC_DB)
 		return reflect_debug(vcpu);
+	if (vector == VEC_UD)
+		return handle_invalid_opcode(vcpu);
+	/* Intercepted for user space alone. */
+	if (vector == VEC_BP) {
+		to_vmx(vcpu)->bp_len = info->insn_len;
+		return debug_exit(vcpu, VEC_BP, 0);
+	}
 	/*
 	 * #AC is intercepted for the same reason as #DB: endless delivery when its handler's stack
 	 * is misaligned.

@@ -212,7 +212,7 @@ int vcpu_skip_instruction(struct vcpu *vcpu)
 		vcpu_set_rflags(vcpu, rflags & ~X86_EFLAGS_RF);
 	vcpu_set_interrupt_shadow(vcpu, 0);
 	if (unlikely(rflags & X86_EFLAGS_TF))
-		vmx_queue_debug(vcpu, DR_STEP);
+		debug_stepped(vcpu);
 	return RUN_RESUME;
 }
 
@@ -296,7 +296,7 @@ static void enter_with_exception(struct vcpu_vmx *vmx, bool again)
 		len = vmx->event_len;
 	} else if (e->vector == VEC_BP || e->vector == VEC_OF) {
 		type = INTR_TYPE_SOFT_EXC;
-		len = vmx->info.insn_len ?: 1;
+		len = vmx->bp_len ?: 1;
 	}
 	write_entry_event(vmx, e->vector | type | (e->has_error ? INTR_ERROR_CODE : 0), e->error,
 			  len);
@@ -360,7 +360,7 @@ static bool inject_exception(struct vcpu_vmx *vmx)
 	vmx_deliver_payload(vcpu);
 	if (e->vector == VEC_DB && (vcpu->dr7 & DR7_GD)) {
 		vcpu->dr7 &= ~DR7_GD;
-		vmcs_writel(VMCS_GUEST_DR7, vcpu->dr7);
+		debug_update_dr7(vcpu);
 	}
 	/* "Checks on Guest Non-Register State": in a shadow with TF, a step has to be pending. */
 	if (e->vector == VEC_DB && vcpu->rflags & X86_EFLAGS_TF &&
@@ -437,6 +437,25 @@ static void update_tpr_threshold(struct vcpu_vmx *vmx)
 	}
 }
 
+/*
+ * User space steps over what would be a shadow; VM entry with TF then insists on a trap that is
+ * pending. And it may want no interrupt to be in its way.
+ */
+static void inject_while_debugged(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	bool blocked = vcpu->guest_debug & KVM_GUESTDBG_BLOCKIRQ;
+
+	if (vcpu->guest_debug & KVM_GUESTDBG_SINGLESTEP)
+		vcpu_set_interrupt_shadow(vcpu, 0);
+	if (!inject_interrupted(vmx) && !inject_exception(vmx) && !blocked && !inject_nmi(vmx))
+		inject_irq(vmx);
+	if (blocked)
+		vmx_cpu_clear(vmx, CPU_NMI_WINDOW | CPU_IRQ_WINDOW);
+	else
+		update_windows(vmx);
+}
+
 void vmx_inject_events(struct vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -445,9 +464,13 @@ void vmx_inject_events(struct vcpu *vcpu)
 	vmx->entered = ENTERED_NOTHING;
 	if (vcpu->lapic && vlapic_timer_pending(vcpu))
 		vlapic_timer_inject(vcpu);
-	if (!inject_interrupted(vmx) && !inject_exception(vmx) && !inject_nmi(vmx))
-		inject_irq(vmx);
-	update_windows(vmx);
+	if (unlikely(vcpu->guest_debug)) {
+		inject_while_debugged(vmx);
+	} else {
+		if (!inject_interrupted(vmx) && !inject_exception(vmx) && !inject_nmi(vmx))
+			inject_irq(vmx);
+		update_windows(vmx);
+	}
 	if (vmx->cpu & CPU_TPR_SHADOW)
 		update_tpr_threshold(vmx);
 }

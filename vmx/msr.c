@@ -291,9 +291,12 @@ int msr_feature_get(u32 index, u64 *data)
 
 void msr_vcpu_init(struct vcpu *vcpu)
 {
-	vcpu->msrs.ucode_rev = 1ull << 32;
-	vcpu->msrs.arch_capabilities = arch_capabilities();
-	vcpu->msrs.platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
+	/* What user space has not set yet is the host's, unless it asked for zero. */
+	if (vm_has_quirk(vcpu->vm, COMPAT_QUIRK_STUFF_FEATURE_MSRS)) {
+		vcpu->msrs.ucode_rev = 1ull << 32;
+		vcpu->msrs.arch_capabilities = arch_capabilities();
+		vcpu->msrs.platform_info = MSR_PLATFORM_INFO_CPUID_FAULT;
+	}
 	vcpu->msrs.mcg_cap = MCE_MAX_BANKS;
 	vcpu->pat = PAT_RESET;
 }

@@ -319,6 +319,14 @@ static int set_xss(struct vcpu *vcpu, const struct msr_row *row, const struct ms
 	return 0;
 }
 
+/* "IA32_MISC_ENABLE": software must not touch the MONITOR bit of a CPU without SSE3. */
+static bool cpuid_has_sse3(struct vcpu *vcpu)
+{
+	const struct kvm_cpuid_entry2 *e = cpuid_find(vcpu, 1, 0);
+
+	return e && e->ecx & BIT(X86_FEATURE_XMM3 & 31);
+}
+
 /* "No BTS" and "no PEBS" are read-only; performance monitoring available ignores writes. */
 static int set_misc_enable(struct vcpu *vcpu, const struct msr_row *row,
 			   const struct msr_access *msr)
@@ -330,6 +338,14 @@ static int set_misc_enable(struct vcpu *vcpu, const struct msr_row *row,
 		    (MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL))
 			return 1;
 		data = (data & ~MSR_IA32_MISC_ENABLE_EMON) | (old & MSR_IA32_MISC_ENABLE_EMON);
+	}
+	if ((old ^ data) & MSR_IA32_MISC_ENABLE_MWAIT &&
+	    !vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_MISC_ENABLE_NO_MWAIT)) {
+		if (!cpuid_has_sse3(vcpu))
+			return 1;
+		vcpu->misc_enable = data;
+		cpuid_update_dynamic(vcpu);
+		return 0;
 	}
 	vcpu->misc_enable = data;
 	return 0;

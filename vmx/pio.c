@@ -72,7 +72,7 @@ static int register_to_user(struct vcpu *vcpu, u16 port, unsigned int size, bool
 	if (!in)
 		memcpy(vcpu->pio_data, &value, size);
 	/* Old VMMs reset the machine at a write here and expect to find RIP behind it. */
-	if (!in && port == 0x7e)
+	if (!in && port == 0x7e && vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_OUT_7E_INC_RIP))
 		vcpu_skip_instruction(vcpu);
 	return exit_io(vcpu);
 }

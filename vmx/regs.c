@@ -398,12 +398,8 @@ static unsigned long dr6_fixed(struct vcpu *vcpu)
 
 void regs_put_dr7(struct vcpu *vcpu, unsigned long val)
 {
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-
 	vcpu->dr7 = val;
-	vmcs_get(vmx);
-	vmcs_writel(VMCS_GUEST_DR7, val);
-	vmcs_put(vmx);
+	debug_update_dr7(vcpu);
 }
 
 /*

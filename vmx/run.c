@@ -51,6 +51,8 @@ static int serve_requests(struct vcpu *vcpu)
 		vcpu->run->exit_reason = KVM_EXIT_SHUTDOWN;
 		return RUN_TO_USER;
 	}
+	if (unlikely(vcpu_test_request(vcpu, REQ_STEPPED)))
+		return debug_step_exit(vcpu);
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		to_vmx(vcpu)->tlb_flush = true;
 	return RUN_RESUME;
@@ -166,15 +168,8 @@ static void load_guest_shared(struct vcpu_vmx *vmx)
 	}
 	if (native_read_cr2() != vcpu->cr2)
 		native_write_cr2(vcpu->cr2);
-	if (unlikely(vcpu->dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK))) {
-		/* The host's breakpoints must not hit at the guest's addresses. */
-		if (hw_breakpoint_active())
-			set_debugreg(0, 7);
-		set_debugreg(vcpu->db[0], 0);
-		set_debugreg(vcpu->db[1], 1);
-		set_debugreg(vcpu->db[2], 2);
-		set_debugreg(vcpu->db[3], 3);
-	}
+	if (unlikely(vcpu->hardware_dr7 & (DR_GLOBAL_ENABLE_MASK | DR_LOCAL_ENABLE_MASK)))
+		debug_load_breakpoints(vcpu);
 }
 
 static void load_host_shared(struct vcpu_vmx *vmx)

@@ -187,3 +187,13 @@ bool vcpu_is_64bit_code(struct vcpu *vcpu)
 	vmcs_put(vmx);
 	return rights & SEG_RIGHTS_L;
 }
+
+unsigned long vcpu_linear_rip(struct vcpu *vcpu)
+{
+	struct em_segment cs;
+
+	if (vcpu_is_64bit_code(vcpu))
+		return vcpu->rip;
+	segs_read(vcpu, &cs, SEG_CS);
+	return (u32)(cs.base + vcpu->rip);
+}

@@ -32,7 +32,7 @@ int vcpu_state_get_regs(struct vcpu *vcpu, struct kvm_regs *regs)
 	for (i = 0; i < NR_GPRS; i++)
 		*(u64 *)((void *)regs + regs_offset[i]) = vcpu->regs[i];
 	regs->rip = vcpu->rip;
-	regs->rflags = vcpu->rflags;
+	regs->rflags = debug_get_rflags(vcpu);
 	return 0;
 }
 
@@ -44,7 +44,7 @@ int vcpu_state_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs)
 		vcpu->regs[i] = *(const u64 *)((const void *)regs + regs_offset[i]);
 	vcpu->rsp_dirty = true;
 	vcpu_set_rip(vcpu, regs->rip);
-	vcpu_set_rflags(vcpu, regs->rflags);
+	debug_set_rflags(vcpu, regs->rflags);
 	/* It belonged to the instruction that has just been taken away. */
 	vcpu->exception.pending = false;
 	vcpu_request(vcpu, REQ_EVENT);

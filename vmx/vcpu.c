@@ -160,12 +160,15 @@ void vmx_tsc_update(struct vcpu *vcpu)
 	}
 }
 
-static void exceptions_update(struct vcpu *vcpu)
+void vmx_exceptions_update(struct vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	u32 bitmap = BIT(VEC_DB) | BIT(VEC_UD) | BIT(VEC_AC) | BIT(VEC_MC);
 
+	if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
+		bitmap |= BIT(VEC_BP);
 	vmcs_get(vmx);
-	vmx_exceptions_write(vmx, BIT(VEC_DB) | BIT(VEC_AC) | BIT(VEC_MC));
+	vmx_exceptions_write(vmx, bitmap);
 	vmcs_put(vmx);
 }
 
@@ -249,7 +252,7 @@ void vcpu_hw_reset(struct vcpu *vcpu, bool init_event)
 	reset_registers(vcpu);
 	vmcs_put(vmx);
 	msr_vcpu_reset(vcpu, init_event);
-	exceptions_update(vcpu);
+	vmx_exceptions_update(vcpu);
 	vmx_cpuid_changed(vcpu);
 	cpuid_update_dynamic(vcpu);
 	vcpu_request(vcpu, REQ_EVENT);

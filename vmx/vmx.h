@@ -118,6 +118,7 @@ struct vcpu_vmx {
 	u32 event_type, event_len;	/* of an event to be injected again: type, insn length */
 	u32 tpr_threshold;		/* as in the VMCS */
 
+	u8 bp_len;			/* of the INT3 that user space was told of */
 	bool skip_pending;		/* a fast exit is done but for moving RIP */
 
 	struct vmx_exit_info info;
@@ -320,6 +321,7 @@ bool vmx_skip_fast(struct vcpu_vmx *vmx);
 #define DECLARE_HANDLER(name) int handle_##name(struct vcpu *vcpu)
 DECLARE_HANDLER(exception_nmi);
 DECLARE_HANDLER(external_interrupt);
+DECLARE_HANDLER(invalid_opcode);
 DECLARE_HANDLER(triple_fault);
 DECLARE_HANDLER(irq_window);
 DECLARE_HANDLER(nmi_window);
@@ -383,6 +385,24 @@ void vmx_queue_debug(struct vcpu *vcpu, u64 dr6_bits);
 void vmx_deliver_payload(struct vcpu *vcpu);
 bool vmx_nmi_masked(struct vcpu *vcpu);
 void vmx_set_nmi_masked(struct vcpu *vcpu, bool masked);
+
+/* ---- Debugging by user space (debug.c) ---- */
+
+/* debug_load_breakpoints() - DR0 to DR3 before the entry. Interrupts off. */
+void debug_load_breakpoints(struct vcpu *vcpu);
+/* debug_update_dr7() - vcpu->dr7 or user space's is new. Takes the VMCS itself. */
+void debug_update_dr7(struct vcpu *vcpu);
+/* debug_stepped() - an instruction that RFLAGS.TF traps was done in the CPU's place. */
+void debug_stepped(struct vcpu *vcpu);
+/* debug_exit() - KVM_EXIT_DEBUG with these bits of DR6: RUN_TO_USER. */
+int debug_exit(struct vcpu *vcpu, u8 vector, unsigned long dr6);
+/* debug_step_exit() - after HLT, which would wait first: RUN_TO_USER when it was stepped. */
+int debug_step_exit(struct vcpu *vcpu);
+/* RFLAGS as user space sees it, without the trap flag that serves its stepping; and back. */
+unsigned long debug_get_rflags(const struct vcpu *vcpu);
+void debug_set_rflags(struct vcpu *vcpu, unsigned long rflags);
+/* vmx_exceptions_update() - the exception bitmap anew. Takes the VMCS itself. */
+void vmx_exceptions_update(struct vcpu *vcpu);
 
 void vmx_run_init(void);
 

@@ -88,9 +88,9 @@ static inline void compat_rcu_note_guest(void)
 
 /* What an MMU notifier's young operations return. */
 #ifdef HAVE_BOOL_YOUNG
-typedef bool compat_young_t;
+#define COMPAT_YOUNG	bool
 #else
-typedef int compat_young_t;
+#define COMPAT_YOUNG	int
 #endif
 
 /*

@@ -6,13 +6,8 @@
 #ifndef KVMLET_TYPES_H
 #define KVMLET_TYPES_H
 
+#include <linux/kvm_types.h>	/* gva_t, gpa_t, gfn_t (4 KiB frames), hva_t, hpa_t */
 #include <linux/types.h>
-
-typedef u64 gpa_t;		/* guest physical address */
-typedef u64 gfn_t;		/* guest physical frame number (4 KiB frames) */
-typedef unsigned long gva_t;	/* guest virtual (linear) address */
-typedef unsigned long hva_t;	/* address in the VMM's own address space */
-typedef u64 hpa_t;		/* host physical address */
 
 #define INVALID_GPA	(~(gpa_t)0)
 

@@ -292,11 +292,28 @@ static inline struct vcpu *vm_vcpu(struct vm *vm, unsigned int index)
 	return xa_load(&vm->vcpus, index);
 }
 
+/* Where a walk over a VM's vCPUs stands. */
+struct vcpu_iter {
+	struct vm *vm;
+	unsigned int *index;
+};
+
+static inline struct vcpu_iter vcpu_iter_start(struct vm *vm, unsigned int *index)
+{
+	*index = -1u;
+	return (struct vcpu_iter){ vm, index };
+}
+
+static inline struct vcpu *vcpu_iter_next(const struct vcpu_iter *it)
+{
+	unsigned int next = ++*it->index;
+
+	/* Pairs with vcpu_publish(). */
+	return next < smp_load_acquire(&it->vm->nr_vcpus) ? vm_vcpu(it->vm, next) : NULL;
+}
+
 #define vm_for_each_vcpu(i, vcpu, vm)								\
-	for ((i) = 0;										\
-	     (i) < smp_load_acquire(&(vm)->nr_vcpus) &&	/* pairs with vcpu_publish() */		\
-	     ((vcpu) = vm_vcpu((vm), (i)));							\
-	     (i)++)
+	for (struct vcpu_iter __it = vcpu_iter_start(vm, &(i)); ((vcpu) = vcpu_iter_next(&__it)); )
 
 /**
  * vm_kill() - a bug of ours: mark the VM dead, kick its vCPUs out

@@ -118,8 +118,8 @@ static bool notifier_age(struct mmu_notifier *mn, hva_t start, hva_t end, enum t
 	return batch.young;
 }
 
-static compat_young_t notifier_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
-						 unsigned long start, unsigned long end)
+static COMPAT_YOUNG notifier_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
+					       unsigned long start, unsigned long end)
 {
 	struct vm *vm = notifier_vm(mn);
 	bool young = notifier_age(mn, start, end, TDP_AGE);
@@ -133,14 +133,14 @@ static compat_young_t notifier_clear_flush_young(struct mmu_notifier *mn, struct
  * Without a flush: a CPU that goes on with its cached translation only makes the page look older
  * than it is.
  */
-static compat_young_t notifier_clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
-					   unsigned long start, unsigned long end)
+static COMPAT_YOUNG notifier_clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
+					 unsigned long start, unsigned long end)
 {
 	return notifier_age(mn, start, end, TDP_AGE);
 }
 
-static compat_young_t notifier_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
-					  unsigned long address)
+static COMPAT_YOUNG notifier_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
+					unsigned long address)
 {
 	return notifier_age(mn, address, address + 1, TDP_TEST_YOUNG);
 }

@@ -45,7 +45,8 @@ static const exit_handler exit_handlers[NR_EXIT_REASONS] = {
 	[EXIT_GDTR_IDTR]		= handle_descriptor_table,
 	[EXIT_LDTR_TR]			= handle_descriptor_table,
 	[EXIT_EPT_VIOLATION]		= handle_ept_violation,
-	[EXIT_EPT_MISCONFIG]		= handle_ept_misconfig,
+	/* No entry of ours is misconfigured. */
+	[EXIT_EPT_MISCONFIG]		= vmx_unexpected_exit,
 	[EXIT_INVEPT]			= handle_undefined,
 	[EXIT_RDTSCP]			= handle_undefined,
 	[EXIT_INVVPID]			= handle_undefined,
@@ -70,24 +71,33 @@ const fast_handler vmx_fast_handlers[NR_EXIT_REASONS] = {
 	[EXIT_WRMSR]		= fast_wrmsr,
 };
 
-/*
- * An exit that no handler knows, or that cannot happen with the controls in use: tell user space
- * all there is.
- */
-static int handle_unexpected(struct vcpu *vcpu, u32 suberror)
+/* Fills the exit with @ndata words, in the order in which kvm_intel gives them. */
+static int internal_error(struct vcpu *vcpu, u32 suberror, const u64 *data, unsigned int ndata)
 {
-	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
 	struct kvm_run *run = vcpu->run;
 
 	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
 	run->internal.suberror = suberror;
-	run->internal.ndata = 4;
-	run->internal.data[0] = info->reason;
-	run->internal.data[1] = suberror == KVM_INTERNAL_ERROR_DELIVERY_EV ? info->idt_info
-									   : info->qual;
-	run->internal.data[2] = info->gpa;
-	run->internal.data[3] = vcpu->cpu;
+	run->internal.ndata = ndata;
+	memcpy(run->internal.data, data, ndata * sizeof(*data));
 	return RUN_TO_USER;
+}
+
+int vmx_unexpected_exit(struct vcpu *vcpu)
+{
+	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
+	const u64 data[] = { info->reason, vcpu->cpu, info->qual };
+
+	return internal_error(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON, data,
+			      ARRAY_SIZE(data));
+}
+
+int vmx_delivery_failed(struct vcpu *vcpu)
+{
+	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
+	const u64 data[] = { info->idt_info, info->reason, info->qual, info->gpa, vcpu->cpu };
+
+	return internal_error(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV, data, ARRAY_SIZE(data));
 }
 
 /*
@@ -119,11 +129,11 @@ int vmx_handle_exit(struct vcpu *vcpu)
 	u32 reason = info->reason;
 
 	if (unlikely((info->idt_info & INTR_VALID) && !delivery_may_exit(reason)))
-		return handle_unexpected(vcpu, KVM_INTERNAL_ERROR_DELIVERY_EV);
+		return vmx_delivery_failed(vcpu);
 	if (reason < NR_EXIT_REASONS) {
 		reason = array_index_nospec(reason, NR_EXIT_REASONS);
 		if (exit_handlers[reason])
 			return exit_handlers[reason](vcpu);
 	}
-	return handle_unexpected(vcpu, KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON);
+	return vmx_unexpected_exit(vcpu);
 }

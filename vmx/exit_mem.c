@@ -23,6 +23,12 @@ static int emulate_mmio(struct vcpu *vcpu)
 
 	vcpu->stat.mmio_exits++;
 	to_vmx(vcpu)->l1d_flush = true;
+	/*
+	 * A descriptor table, TSS or stack of the guest's lies where no memory is: the instruction
+	 * at RIP has nothing to do with it, and nothing emulates a delivery.
+	 */
+	if (unlikely(info->idt_info & INTR_VALID))
+		return vmx_delivery_failed(vcpu);
 	/* An access by the page walk itself has no operand address to offer. */
 	return vcpu_emulate(vcpu, translated ? info->gpa : INVALID_GPA, info->gla);
 }
@@ -53,20 +59,6 @@ int handle_ept_violation(struct vcpu *vcpu)
 		return emulate_mmio(vcpu);
 	vcpu->stat.pf_fixed++;
 	return RUN_RESUME;
-}
-
-/* No entry of ours is misconfigured: a bug, reported with the address. */
-int handle_ept_misconfig(struct vcpu *vcpu)
-{
-	struct kvm_run *run = vcpu->run;
-
-	run->exit_reason = KVM_EXIT_INTERNAL_ERROR;
-	run->internal.suberror = KVM_INTERNAL_ERROR_UNEXPECTED_EXIT_REASON;
-	run->internal.ndata = 3;
-	run->internal.data[0] = EXIT_EPT_MISCONFIG;
-	run->internal.data[1] = to_vmx(vcpu)->info.gpa;
-	run->internal.data[2] = vcpu->cpu;
-	return RUN_TO_USER;
 }
 
 /* ---- Exceptions and interrupts ---- */

@@ -204,26 +204,27 @@ static __always_inline void vmx_control_clear(enum vmcs_field field, u32 *cached
 	vmx_control_write(field, cached, *cached & ~bits);
 }
 
-#define VMX_CONTROL(name, field)							\
-static inline void vmx_##name##_write(struct vcpu_vmx *vmx, u32 val)			\
-{											\
-	vmx_control_write(field, &vmx->name, val);					\
-}											\
-static inline void vmx_##name##_set(struct vcpu_vmx *vmx, u32 bits)			\
-{											\
-	vmx_control_set(field, &vmx->name, bits);					\
-}											\
-static inline void vmx_##name##_clear(struct vcpu_vmx *vmx, u32 bits)			\
-{											\
-	vmx_control_clear(field, &vmx->name, bits);					\
-}
-
-VMX_CONTROL(pin, VMCS_PIN_CONTROLS)
-VMX_CONTROL(cpu, VMCS_CPU_CONTROLS)
-VMX_CONTROL(cpu2, VMCS_CPU_CONTROLS2)
-VMX_CONTROL(exit, VMCS_EXIT_CONTROLS)
-VMX_CONTROL(entry, VMCS_ENTRY_CONTROLS)
-VMX_CONTROL(exceptions, VMCS_EXCEPTION_BITMAP)
+#define vmx_pin_write(vmx, val)		vmx_control_write(VMCS_PIN_CONTROLS, &(vmx)->pin, val)
+#define vmx_pin_set(vmx, bits)		vmx_control_set(VMCS_PIN_CONTROLS, &(vmx)->pin, bits)
+#define vmx_pin_clear(vmx, bits)	vmx_control_clear(VMCS_PIN_CONTROLS, &(vmx)->pin, bits)
+#define vmx_cpu_write(vmx, val)		vmx_control_write(VMCS_CPU_CONTROLS, &(vmx)->cpu, val)
+#define vmx_cpu_set(vmx, bits)		vmx_control_set(VMCS_CPU_CONTROLS, &(vmx)->cpu, bits)
+#define vmx_cpu_clear(vmx, bits)	vmx_control_clear(VMCS_CPU_CONTROLS, &(vmx)->cpu, bits)
+#define vmx_cpu2_write(vmx, val)	vmx_control_write(VMCS_CPU_CONTROLS2, &(vmx)->cpu2, val)
+#define vmx_cpu2_set(vmx, bits)		vmx_control_set(VMCS_CPU_CONTROLS2, &(vmx)->cpu2, bits)
+#define vmx_cpu2_clear(vmx, bits)	vmx_control_clear(VMCS_CPU_CONTROLS2, &(vmx)->cpu2, bits)
+#define vmx_exit_write(vmx, val)	vmx_control_write(VMCS_EXIT_CONTROLS, &(vmx)->exit, val)
+#define vmx_exit_set(vmx, bits)		vmx_control_set(VMCS_EXIT_CONTROLS, &(vmx)->exit, bits)
+#define vmx_exit_clear(vmx, bits)	vmx_control_clear(VMCS_EXIT_CONTROLS, &(vmx)->exit, bits)
+#define vmx_entry_write(vmx, val)	vmx_control_write(VMCS_ENTRY_CONTROLS, &(vmx)->entry, val)
+#define vmx_entry_set(vmx, bits)	vmx_control_set(VMCS_ENTRY_CONTROLS, &(vmx)->entry, bits)
+#define vmx_entry_clear(vmx, bits)	vmx_control_clear(VMCS_ENTRY_CONTROLS, &(vmx)->entry, bits)
+#define vmx_exceptions_write(vmx, val)	\
+	vmx_control_write(VMCS_EXCEPTION_BITMAP, &(vmx)->exceptions, val)
+#define vmx_exceptions_set(vmx, bits)	\
+	vmx_control_set(VMCS_EXCEPTION_BITMAP, &(vmx)->exceptions, bits)
+#define vmx_exceptions_clear(vmx, bits)	\
+	vmx_control_clear(VMCS_EXCEPTION_BITMAP, &(vmx)->exceptions, bits)
 
 /* ---- Owning VMX (hw.c) ---- */
 
@@ -312,6 +313,15 @@ typedef enum fast_result (*fast_handler)(struct vcpu_vmx *vmx);
 extern const fast_handler vmx_fast_handlers[NR_EXIT_REASONS];
 
 int vmx_handle_exit(struct vcpu *vcpu);
+
+/*
+ * How an exit ends that nothing here can serve: one that no handler knows or that the controls
+ * exclude, and one in the middle of delivering an event to where no memory is. User space gets
+ * KVM_EXIT_INTERNAL_ERROR with all there is.
+ */
+int vmx_unexpected_exit(struct vcpu *vcpu);
+int vmx_delivery_failed(struct vcpu *vcpu);
+
 /*
  * vmx_skip_fast() - RIP past the instruction in the VMCS; false when a trap or shadow needs the
  * slow way. Window open.
@@ -344,7 +354,6 @@ DECLARE_HANDLER(pause);
 DECLARE_HANDLER(machine_check);
 DECLARE_HANDLER(tpr_threshold);
 DECLARE_HANDLER(ept_violation);
-DECLARE_HANDLER(ept_misconfig);
 DECLARE_HANDLER(wbinvd);
 DECLARE_HANDLER(xsetbv);
 DECLARE_HANDLER(descriptor_table);

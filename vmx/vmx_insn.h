@@ -18,22 +18,21 @@
  */
 enum vmx_result { VMX_OK, VMX_FAILED, VMX_FAULTED };
 
-/* Where the instruction at label 1 goes on when it faults: a C label. */
-#define VMX_FIXUP(label)	_ASM_EXTABLE(1b, %l[label])
-
-/* vmx_@name(): one instruction with a physical address in memory; VMfail sets CF or ZF. */
+/*
+ * vmx_@name(): one instruction with a physical address in memory. VMfail sets CF or ZF, which
+ * SETNA turns into VMX_FAILED; a fault skips it.
+ */
 #define DEFINE_VMX_INSN(name, insn)							\
 static __always_inline enum vmx_result vmx_##name(u64 pa)				\
 {											\
-	asm volatile goto("1: " insn " %0\n\t"						\
-			  "jna %l[failed]\n\t"						\
-			  VMX_FIXUP(faulted)						\
-			  : : "m"(pa) : "cc", "memory" : failed, faulted);		\
-	return VMX_OK;									\
-failed:											\
-	return VMX_FAILED;								\
-faulted:										\
-	return VMX_FAULTED;								\
+	unsigned int result = VMX_FAULTED;						\
+											\
+	asm volatile("1: " insn " %1\n\t"						\
+		     "setna %b0\n\t"							\
+		     "2:\n\t"								\
+		     _ASM_EXTABLE(1b, 2b)						\
+		     : "+q"(result) : "m"(pa) : "cc", "memory");			\
+	return result;									\
 }
 
 DEFINE_VMX_INSN(on, "vmxon")
@@ -42,12 +41,14 @@ DEFINE_VMX_INSN(ptrld, "vmptrld")
 
 static __always_inline enum vmx_result vmx_off(void)
 {
-	asm volatile goto("1: vmxoff\n\t"
-			  VMX_FIXUP(faulted)
-			  : : : "cc", "memory" : faulted);
-	return VMX_OK;
-faulted:
-	return VMX_FAULTED;
+	unsigned int result = VMX_FAULTED;
+
+	asm volatile("1: vmxoff\n\t"
+		     "setna %b0\n\t"
+		     "2:\n\t"
+		     _ASM_EXTABLE(1b, 2b)
+		     : "+q"(result) : : "cc", "memory");
+	return result;
 }
 
 /* VMPTRST writes all ones when no VMCS is current, and so does this when VMX is off. */
@@ -81,15 +82,14 @@ struct invvpid_desc {
 static __always_inline enum vmx_result vmx_##name(unsigned long type,			\
 						  struct name##_desc desc)		\
 {											\
-	asm volatile goto("1: " #name " %1, %0\n\t"					\
-			  "jna %l[failed]\n\t"						\
-			  VMX_FIXUP(faulted)						\
-			  : : "r"(type), "m"(desc) : "cc", "memory" : failed, faulted);	\
-	return VMX_OK;									\
-failed:											\
-	return VMX_FAILED;								\
-faulted:										\
-	return VMX_FAULTED;								\
+	unsigned int result = VMX_FAULTED;						\
+											\
+	asm volatile("1: " #name " %1, %2\n\t"						\
+		     "setna %b0\n\t"							\
+		     "2:\n\t"								\
+		     _ASM_EXTABLE(1b, 2b)						\
+		     : "+q"(result) : "m"(desc), "r"(type) : "cc", "memory");		\
+	return result;									\
 }
 
 DEFINE_VMX_INVALIDATION(invept)
@@ -99,13 +99,16 @@ DEFINE_VMX_INVALIDATION(invvpid)
 void vmcs_read_failed(unsigned long field);
 void vmcs_write_failed(unsigned long field, unsigned long value);
 
+/* Both go on behind the jump at label 2, which is where a fault continues. */
 static __always_inline unsigned long vmcs_read_raw(unsigned long field)
 {
 	unsigned long value;
 
 	asm volatile goto("1: vmread %1, %0\n\t"
-			  "jna %l[failed]\n\t"
-			  VMX_FIXUP(failed)
+			  "ja 3f\n\t"
+			  "2: jmp %l[failed]\n\t"
+			  "3:\n\t"
+			  _ASM_EXTABLE(1b, 2b)
 			  : "=r"(value) : "r"(field) : "cc" : failed);
 	return value;
 failed:
@@ -116,8 +119,10 @@ failed:
 static __always_inline void vmcs_write_raw(unsigned long field, unsigned long value)
 {
 	asm volatile goto("1: vmwrite %1, %0\n\t"
-			  "jna %l[failed]\n\t"
-			  VMX_FIXUP(failed)
+			  "ja 3f\n\t"
+			  "2: jmp %l[failed]\n\t"
+			  "3:\n\t"
+			  _ASM_EXTABLE(1b, 2b)
 			  : : "r"(field), "rm"(value) : "cc", "memory" : failed);
 	return;
 failed:
@@ -132,22 +137,53 @@ enum vmcs_width { VMCS_WIDTH_16, VMCS_WIDTH_64, VMCS_WIDTH_32, VMCS_WIDTH_NATURA
 	BUILD_BUG_ON_MSG(__builtin_constant_p(field) && VMCS_WIDTH(field) != (width),	\
 			 "VMCS accessor of the wrong width")
 
-#define DEFINE_VMCS_ACCESSORS(suffix, type, width)				\
-static __always_inline type vmcs_read##suffix(unsigned long field)		\
-{										\
-	VMCS_CHECK(field, width);						\
-	return vmcs_read_raw(field);						\
-}										\
-static __always_inline void vmcs_write##suffix(unsigned long field, type value)	\
-{										\
-	VMCS_CHECK(field, width);						\
-	vmcs_write_raw(field, value);						\
+static __always_inline u16 vmcs_read16(unsigned long field)
+{
+	VMCS_CHECK(field, VMCS_WIDTH_16);
+	return vmcs_read_raw(field);
 }
 
-DEFINE_VMCS_ACCESSORS(16, u16, VMCS_WIDTH_16)
-DEFINE_VMCS_ACCESSORS(32, u32, VMCS_WIDTH_32)
-DEFINE_VMCS_ACCESSORS(64, u64, VMCS_WIDTH_64)
-DEFINE_VMCS_ACCESSORS(l, unsigned long, VMCS_WIDTH_NATURAL)
+static __always_inline void vmcs_write16(unsigned long field, u16 value)
+{
+	VMCS_CHECK(field, VMCS_WIDTH_16);
+	vmcs_write_raw(field, value);
+}
+
+static __always_inline u32 vmcs_read32(unsigned long field)
+{
+	VMCS_CHECK(field, VMCS_WIDTH_32);
+	return vmcs_read_raw(field);
+}
+
+static __always_inline void vmcs_write32(unsigned long field, u32 value)
+{
+	VMCS_CHECK(field, VMCS_WIDTH_32);
+	vmcs_write_raw(field, value);
+}
+
+static __always_inline u64 vmcs_read64(unsigned long field)
+{
+	VMCS_CHECK(field, VMCS_WIDTH_64);
+	return vmcs_read_raw(field);
+}
+
+static __always_inline void vmcs_write64(unsigned long field, u64 value)
+{
+	VMCS_CHECK(field, VMCS_WIDTH_64);
+	vmcs_write_raw(field, value);
+}
+
+static __always_inline unsigned long vmcs_readl(unsigned long field)
+{
+	VMCS_CHECK(field, VMCS_WIDTH_NATURAL);
+	return vmcs_read_raw(field);
+}
+
+static __always_inline void vmcs_writel(unsigned long field, unsigned long value)
+{
+	VMCS_CHECK(field, VMCS_WIDTH_NATURAL);
+	vmcs_write_raw(field, value);
+}
 
 static __always_inline void vmcs_set32(unsigned long field, u32 bits)
 {

@@ -139,6 +139,34 @@ TEST(delivery_through_absent_guest_memory)
 	}
 }
 
+/*
+ * Nothing emulates the delivery of an event; once the memory is there, it goes on. The hole is
+ * read first: kvm_intel takes the instruction at RIP for the culprit until it knows the hole.
+ */
+PROGRAM(hole, 64, "mov 0x40000000, %eax; int3");
+
+TEST(delivery_through_a_hole)
+{
+	u8 *mem = tvm_map(PAGE);
+	struct kvm_sregs sregs;
+
+	vm = tvm_create(0);
+	cpu = tvm_vcpu(vm, 0);
+	memcpy(mem, vm->mem + GUEST_IDT, PAGE);
+	sregs = tcpu_sregs(cpu);
+	sregs.idt.base = 0x40000000;
+	tcpu_set_sregs(cpu, &sregs);
+	tcpu_load(cpu, &hole);
+	ASSERT_EQ(KVM_EXIT_MMIO, tcpu_run(cpu));
+	ASSERT_EQ(KVM_EXIT_INTERNAL_ERROR, tcpu_run(cpu));
+	EXPECT_EQ(KVM_INTERNAL_ERROR_DELIVERY_EV, cpu->run->internal.suberror);
+	/* A valid software exception, vector 3. */
+	EXPECT_EQ(0x80000603, cpu->run->internal.data[0]);
+	EXPECT_EQ(GUEST_CODE + 7, tcpu_regs(cpu).rip);
+	ASSERT_OK(tvm_slot(vm, 5, 0, 0x40000000, PAGE, mem));
+	EXPECT_EQ(3, tcpu_run_fault(cpu));
+}
+
 static void bad_tr_type(struct kvm_sregs *sregs)
 {
 	sregs->tr.type = 1;

@@ -122,6 +122,7 @@ static inline void compat_rcu_note_guest(void)
 /* Of KVM's API, but younger than the headers of some kernels. */
 #define COMPAT_CAP_USER_MEMORY2		231
 #define COMPAT_CAP_VM_TYPES		235
+#define COMPAT_CAP_PRE_FAULT_MEMORY	236
 
 #define COMPAT_QUIRK_SLOT_ZAP_ALL	BIT(7)
 #define COMPAT_QUIRK_STUFF_FEATURE_MSRS	BIT(8)
@@ -135,5 +136,14 @@ struct compat_memory_region2 {
 };
 
 #define COMPAT_SET_USER_MEMORY_REGION2	_IOW(KVMIO, 0x49, struct compat_memory_region2)
+
+struct compat_pre_fault_memory {
+	u64 gpa;
+	u64 size;
+	u64 flags;
+	u64 padding[5];
+};
+
+#define COMPAT_PRE_FAULT_MEMORY		_IOWR(KVMIO, 0xd5, struct compat_pre_fault_memory)
 
 #endif

@@ -27,7 +27,7 @@ struct vcpu;
  * @flags:		KVM_MEM_*
  * @id:			KVM's slot number (the address space, upper half of the user's u32, is 0)
  * @hva_node:		in vm->mmu.hva_tree; vm->mmu.lock held for writing
- * @dirty_bitmap:	one bit a frame, NULL without KVM_MEM_LOG_DIRTY_PAGES
+ * @dirty_bitmap:	one bit a frame, NULL without KVM_MEM_LOG_DIRTY_PAGES or with rings
  * @rcu:		for freeing
  *
  * Immutable once visible to readers, except @dirty_bitmap's contents; a change installs a new
@@ -44,6 +44,9 @@ struct memslot {
 	unsigned long *dirty_bitmap;
 	struct rcu_head rcu;
 };
+
+/* KVM_CAP_DIRTY_LOG_RING: the largest ring */
+#define DIRTY_RING_MAX_BYTES	(65536 * (int)sizeof(struct kvm_dirty_gfn))
 
 #define MEMSLOTS_USER		32764	/* KVM_CAP_NR_MEMSLOTS */
 /* A private slot behind the user's: TSS pages of real mode without unrestricted guest. */
@@ -69,8 +72,24 @@ struct vm_mmu {
 	hpa_t root;			/* (c) EPT root table of this VM */
 	int root_level;			/* (c) 4 or 5 */
 	gfn_t max_gfn;			/* (c) last frame the tables and the host can address */
+	u32 dirty_ring_entries;		/* vm->lock; fixed once a vCPU exists; 0: bitmaps */
+	u32 manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE and the like */
+	u32 pages_wanted;		/* KVM_SET_NR_MMU_PAGES; vm->slots_lock */
 	atomic64_t mapped[3];		/* leaf entries present: 4K, 2M, 1G */
 	u64 tlb_flushes;
+};
+
+/**
+ * struct dirty_ring - the frames one vCPU has written, in order
+ * @entries:	shared with user space, which may write anything there; NULL when logs are bitmaps
+ * @head:	next to be filled; vcpu->lock
+ * @tail:	first that has not been reset; vm->slots_lock
+ *
+ * Both only grow; an entry's place is taken modulo the VM's dirty_ring_entries.
+ */
+struct dirty_ring {
+	struct kvm_dirty_gfn *entries;
+	u32 head, tail;
 };
 
 /* The MMU's part of struct vcpu: page table page cache, last MMIO answer. */
@@ -81,6 +100,7 @@ struct vcpu_mmu {
 	u64 mmio_generation;		/* ... at this slots_generation */
 	struct memslot *last_slot;	/* valid only at last_slot_generation */
 	u64 last_slot_generation;
+	struct dirty_ring ring;
 };
 
 /* ---- Life (mmu/mmu.c) ---- */
@@ -128,7 +148,7 @@ void mmu_vm_put(struct vm *vm);
  * mmu_vcpu_init() - the memory half of a new vCPU
  * @vcpu: the vCPU, not yet visible
  *
- * Return: 0; kept for what needs memory.
+ * Return: 0 or -ENOMEM, with nothing left behind.
  */
 int mmu_vcpu_init(struct vcpu *vcpu);
 
@@ -170,13 +190,97 @@ int memslot_set_private(struct vm *vm, unsigned int id, gpa_t gpa, u64 size);
 struct memslot *vcpu_memslot_find(struct vcpu *vcpu, gfn_t gfn);
 
 /**
- * memslot_get_dirty_log() - KVM_GET_DIRTY_LOG: copy the bitmap out and clear it
+ * memslot_get_dirty_log() - KVM_GET_DIRTY_LOG: copy the bitmap out, clear it unless that is manual
  * @vm: the VM; takes vm->slots_lock, may sleep
  * @log: kernel copy of the argument, which holds the user's pointer
  *
- * Return: 0, -EINVAL on a bad slot number, -ENOENT without such a slot or log, -EFAULT.
+ * Return: 0, -EINVAL on a bad slot number, -ENOENT without such a slot or log, -ENXIO when the VM
+ * logs to rings, -EFAULT.
  */
 int memslot_get_dirty_log(struct vm *vm, const struct kvm_dirty_log *log);
+
+/**
+ * memslot_clear_dirty_log() - KVM_CLEAR_DIRTY_LOG: start over for the pages user space names
+ * @vm: the VM; takes vm->slots_lock, may sleep
+ * @log: kernel copy of the argument, which holds the user's pointer
+ *
+ * Return: 0, -EINVAL on a bad slot or range, -ENOENT without such a slot or log, -ENXIO when the
+ * VM logs to rings, -EFAULT.
+ */
+int memslot_clear_dirty_log(struct vm *vm, const struct kvm_clear_dirty_log *log);
+
+/**
+ * mmu_enable_manual_dirty() - KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2: reading a log starts nothing over
+ * @vm: the VM; vm->lock held
+ * @flags: KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE, KVM_DIRTY_LOG_INITIALLY_SET
+ *
+ * Return: 0 or -EINVAL.
+ */
+int mmu_enable_manual_dirty(struct vm *vm, u64 flags);
+
+/**
+ * mmu_enable_dirty_ring() - KVM_CAP_DIRTY_LOG_RING: each vCPU lists the pages it writes
+ * @vm: the VM; vm->lock held
+ * @bytes: size of each vCPU's ring
+ *
+ * Return: 0, -EINVAL (not a power of two, too small, a vCPU exists, done before), -E2BIG.
+ */
+int mmu_enable_dirty_ring(struct vm *vm, u64 bytes);
+
+/**
+ * mmu_reset_dirty_rings() - KVM_RESET_DIRTY_RINGS: start over for all entries user space has taken
+ * @vm: the VM; takes vm->slots_lock, may sleep
+ *
+ * Return: how many there were, or -EINVAL when the VM has no rings.
+ */
+long mmu_reset_dirty_rings(struct vm *vm);
+
+/**
+ * dirty_ring_soft_full() - must user space empty the ring before the guest goes on?
+ * @vcpu: own thread
+ *
+ * Return: whether it must. There is room behind this limit for what one exit writes.
+ */
+bool dirty_ring_soft_full(struct vcpu *vcpu);
+
+/**
+ * dirty_ring_page() - a page of a vCPU's ring, for its mapping in user space
+ * @vcpu: any vCPU; any context
+ * @index: from 0
+ *
+ * Return: the page, or NULL beyond the ring.
+ */
+struct page *dirty_ring_page(const struct vcpu *vcpu, unsigned long index);
+
+/**
+ * mmu_set_nr_pages() - KVM_SET_NR_MMU_PAGES: how many pages tables may take
+ * @vm: the VM; takes vm->slots_lock
+ * @pages: the limit
+ *
+ * Tables of the second level are as many as the guest's memory needs: the limit is kept and told,
+ * and bounds what only caches the guest's own tables.
+ * Return: 0, or -EINVAL when that is too few.
+ */
+long mmu_set_nr_pages(struct vm *vm, unsigned long pages);
+
+/**
+ * mmu_get_nr_pages() - KVM_GET_NR_MMU_PAGES
+ * @vm: the VM; takes vm->slots_lock
+ *
+ * Return: the limit, KVM's default when none was set.
+ */
+long mmu_get_nr_pages(struct vm *vm);
+
+/**
+ * mmu_prefault() - KVM_PRE_FAULT_MEMORY: map a range before the guest touches it
+ * @vcpu: own thread or vcpu->lock held; vm->srcu held; may sleep
+ * @gpa: where to begin; afterwards what is left
+ * @size: bytes; afterwards what is left
+ *
+ * Return: 0 when something was mapped, else -EINVAL, -EOPNOTSUPP (no EPT), -ENOENT (no slot),
+ * -EFAULT, -EINTR.
+ */
+int mmu_prefault(struct vcpu *vcpu, u64 *gpa, u64 *size);
 
 /* ---- Faults (mmu/fault.c) ---- */
 

@@ -21,6 +21,7 @@ enum vcpu_request {
 	REQ_TSC,		/* offset or scale of the TSC has changed */
 	REQ_STEPPED,		/* an instruction done by us was to be stepped: KVM_EXIT_DEBUG */
 	REQ_TPR,		/* recompute the TPR threshold */
+	REQ_DIRTY_RING,		/* user space must empty the dirty ring first */
 	NR_VCPU_REQUESTS
 };
 

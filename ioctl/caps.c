@@ -47,6 +47,11 @@ static int cap_tsc_control(struct vm *vm)
 	return hw.tsc_scaling;
 }
 
+static int cap_pre_fault(struct vm *vm)
+{
+	return hw.ept;
+}
+
 static int cap_clock(struct vm *vm)
 {
 	int with_tsc = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_HOST_TSC;
@@ -71,6 +76,12 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_SET_TSS_ADDR, 1 },
 	{ KVM_CAP_SET_IDENTITY_MAP_ADDR, 1 },
 	{ COMPAT_CAP_USER_MEMORY2, 1 },
+	{ COMPAT_CAP_PRE_FAULT_MEMORY, .fn = cap_pre_fault },
+	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE |
+					     KVM_DIRTY_LOG_INITIALLY_SET },
+	{ KVM_CAP_DIRTY_LOG_RING, DIRTY_RING_MAX_BYTES },
+	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, DIRTY_RING_MAX_BYTES },
+	{ KVM_CAP_MMU_SHADOW_CACHE_CONTROL, 1 },
 	{ COMPAT_CAP_VM_TYPES, BIT(0) },
 	{ KVM_CAP_DISABLE_QUIRKS, 1 },
 	{ KVM_CAP_DISABLE_QUIRKS2, VM_QUIRKS },
@@ -129,6 +140,9 @@ static const struct {
 	{ KVM_CAP_X2APIC_API, irqchip_x2apic_api },
 	{ KVM_CAP_DISABLE_QUIRKS, option_disable_quirks },
 	{ KVM_CAP_DISABLE_QUIRKS2, option_disable_quirks2 },
+	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, mmu_enable_manual_dirty },
+	{ KVM_CAP_DIRTY_LOG_RING, mmu_enable_dirty_ring },
+	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, mmu_enable_dirty_ring },
 };
 
 /**

@@ -118,6 +118,13 @@ static vm_fault_t vcpu_mmap_fault(struct vm_fault *vmf)
 	void *pages[] = { vcpu->run, vcpu->pio_data, coalesced_ring_page(vcpu->vm) };
 	pgoff_t index = vmf->pgoff;
 
+	if (index >= KVM_DIRTY_LOG_PAGE_OFFSET) {
+		vmf->page = dirty_ring_page(vcpu, index - KVM_DIRTY_LOG_PAGE_OFFSET);
+		if (!vmf->page)
+			return VM_FAULT_SIGBUS;
+		get_page(vmf->page);
+		return 0;
+	}
 	if (index >= ARRAY_SIZE(pages))
 		return VM_FAULT_SIGBUS;
 	index = array_index_nospec(index, ARRAY_SIZE(pages));
@@ -132,8 +139,16 @@ static const struct vm_operations_struct vcpu_mmap_ops = {
 	.fault = vcpu_mmap_fault,
 };
 
+/* A private or executable copy of the dirty ring would be of no use to either side. */
 static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 {
+	struct vcpu *vcpu = file->private_data;
+	pgoff_t last = vma->vm_pgoff + vma_pages(vma) - 1;
+
+	if (last >= KVM_DIRTY_LOG_PAGE_OFFSET && vcpu->mmu.ring.entries &&
+	    (vma->vm_flags & (VM_EXEC | VM_SHARED)) != VM_SHARED)
+		return vcpu_refuse(vcpu, -EINVAL, "a dirty ring is mapped shared, not executable",
+				   last);
 	vma->vm_ops = &vcpu_mmap_ops;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "ioctl.h"
 #include "irq.h"
 
@@ -218,6 +219,16 @@ static long vcpu_ioctl_get_tsc_khz(struct vcpu *vcpu, unsigned long arg)
 }
 
 /* As KVM answers: whether there is a translation; what the page allows is not told. */
+static int vcpu_ioctl_pre_fault_memory(struct vcpu *vcpu, void *arg)
+{
+	struct compat_pre_fault_memory *range = arg;
+
+	if (range->flags)
+		return vcpu_refuse(vcpu, -EINVAL, "unknown flag of KVM_PRE_FAULT_MEMORY",
+				   range->flags);
+	return mmu_prefault(vcpu, &range->gpa, &range->size);
+}
+
 static int vcpu_ioctl_translate(struct vcpu *vcpu, void *arg)
 {
 	struct kvm_translation *tr = arg;
@@ -265,6 +276,8 @@ const struct vcpu_ioctl vcpu_state_ioctls[] = {
 	{ KVM_GET_TSC_KHZ, .raw = vcpu_ioctl_get_tsc_khz },
 	{ KVM_X86_SETUP_MCE, sizeof(u64), IO_IN, .data = vcpu_ioctl_setup_mce },
 	{ KVM_X86_SET_MCE, SET_STATE(kvm_x86_mce, vcpu_ioctl_set_mce, 0) },
+	{ COMPAT_PRE_FAULT_MEMORY, sizeof(struct compat_pre_fault_memory),
+	  IO_IN | IO_OUT | IO_SRCU, .data = vcpu_ioctl_pre_fault_memory },
 	{ KVM_TRANSLATE, sizeof(struct kvm_translation), IO_IN | IO_OUT | IO_SRCU,
 	  .data = vcpu_ioctl_translate },
 };

@@ -145,6 +145,21 @@ static int vm_ioctl_get_dirty_log(struct vm *vm, void *arg)
 	return memslot_get_dirty_log(vm, arg);
 }
 
+static int vm_ioctl_clear_dirty_log(struct vm *vm, void *arg)
+{
+	return memslot_clear_dirty_log(vm, arg);
+}
+
+static long vm_ioctl_reset_dirty_rings(struct vm *vm, unsigned long arg)
+{
+	return mmu_reset_dirty_rings(vm);
+}
+
+static long vm_ioctl_get_nr_mmu_pages(struct vm *vm, unsigned long arg)
+{
+	return mmu_get_nr_pages(vm);
+}
+
 static long vm_ioctl_check_extension(struct vm *vm, unsigned long arg)
 {
 	return cap_value(vm, arg);
@@ -241,6 +256,11 @@ static const struct vm_ioctl vm_ioctls[] = {
 	{ COMPAT_SET_USER_MEMORY_REGION2, sizeof(struct compat_memory_region2), IO_IN,
 	  .data = vm_ioctl_set_user_memory_region2 },
 	{ KVM_GET_DIRTY_LOG, sizeof(struct kvm_dirty_log), IO_IN, .data = vm_ioctl_get_dirty_log },
+	{ KVM_CLEAR_DIRTY_LOG, sizeof(struct kvm_clear_dirty_log), IO_IN,
+	  .data = vm_ioctl_clear_dirty_log },
+	{ KVM_RESET_DIRTY_RINGS, .raw = vm_ioctl_reset_dirty_rings },
+	{ KVM_SET_NR_MMU_PAGES, .raw = mmu_set_nr_pages },
+	{ KVM_GET_NR_MMU_PAGES, .raw = vm_ioctl_get_nr_mmu_pages },
 	{ KVM_REGISTER_COALESCED_MMIO, sizeof(struct kvm_coalesced_mmio_zone), IO_IN,
 	  .data = vm_ioctl_register_coalesced },
 	{ KVM_UNREGISTER_COALESCED_MMIO, sizeof(struct kvm_coalesced_mmio_zone), IO_IN,
@@ -343,15 +363,40 @@ static long vm_compat_get_dirty_log(struct vm *vm, unsigned long arg)
 	return memslot_get_dirty_log(vm, &log);
 }
 
+struct compat_clear_dirty_log {
+	u32 slot;
+	u32 num_pages;
+	u64 first_page;
+	compat_uptr_t dirty_bitmap;
+	u32 padding;
+};
+
+static long vm_compat_clear_dirty_log(struct vm *vm, unsigned long arg)
+{
+	struct compat_clear_dirty_log in;
+	struct kvm_clear_dirty_log log = {};
+
+	BUILD_BUG_ON(sizeof(in) != sizeof(log));
+	if (copy_from_user(&in, (void __user *)arg, sizeof(in)))
+		return -EFAULT;
+	log.slot = in.slot;
+	log.num_pages = in.num_pages;
+	log.first_page = in.first_page;
+	log.dirty_bitmap = compat_ptr(in.dirty_bitmap);
+	return memslot_clear_dirty_log(vm, &log);
+}
+
 static long vm_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct vm *vm = file->private_data;
+	bool clear = cmd == KVM_CLEAR_DIRTY_LOG;
 
 	arg = (unsigned long)compat_ptr(arg);
-	if (cmd != KVM_GET_DIRTY_LOG || vm->mm != current->mm || READ_ONCE(vm->dead))
+	if ((cmd != KVM_GET_DIRTY_LOG && !clear) || vm->mm != current->mm || READ_ONCE(vm->dead))
 		return vm_ioctl(file, cmd, arg);
 	reason_begin(&vm->reason);
-	return reason_end(&vm->reason, cmd, vm_compat_get_dirty_log(vm, arg));
+	return reason_end(&vm->reason, cmd, clear ? vm_compat_clear_dirty_log(vm, arg) :
+						    vm_compat_get_dirty_log(vm, arg));
 }
 #endif
 

@@ -94,7 +94,7 @@ static void fault_limit_level(struct page_fault *pf)
 	pf->fill = false;
 	if (likely(pf->goal_level == 1))
 		return;
-	if (slot->dirty_bitmap || !hw.ept_2m)
+	if (memslot_logs(slot) || !hw.ept_2m)
 		pf->goal_level = 1;
 	else if (!hw.ept_1g)
 		pf->goal_level = min_t(u8, pf->goal_level, HOST_LEVEL_2M);
@@ -138,13 +138,13 @@ static bool fault_is_stale(struct vm_mmu *mmu, const struct page_fault *pf)
  * for as long as it does. mmu.lock held and checked: the page cannot be cleaned, let alone freed,
  * before the notifier has taken the mapping away.
  */
-static void fault_mark_dirty(const struct page_fault *pf)
+static void fault_mark_dirty(struct vcpu *vcpu, const struct page_fault *pf)
 {
 	struct page *page;
 
 	if (pf->write)
-		memslot_mark_dirty(pf->slot, pf->gfn);
-	else if (pf->slot->dirty_bitmap)
+		memslot_mark_dirty(vcpu, pf->slot, pf->gfn);
+	else if (memslot_logs(pf->slot))
 		return;
 	if (!pf->map_writable || !pf->has_page)
 		return;
@@ -176,7 +176,7 @@ static int fault_map_exclusive(struct vcpu *vcpu, struct page_fault *pf)
 		tdp_batch_flush(&batch);
 		r = tdp_map(vcpu, pf);
 		if (r == PF_FIXED)
-			fault_mark_dirty(pf);
+			fault_mark_dirty(vcpu, pf);
 		else if (WARN_ON_ONCE(r == TDP_CONFLICT))
 			r = PF_RETRY;
 	}
@@ -194,7 +194,7 @@ static int fault_map(struct vcpu *vcpu, struct page_fault *pf)
 	if (!fault_is_stale(mmu, pf)) {
 		r = tdp_map(vcpu, pf);
 		if (r == PF_FIXED)
-			fault_mark_dirty(pf);
+			fault_mark_dirty(vcpu, pf);
 	}
 	read_unlock(&mmu->lock);
 	return r == TDP_CONFLICT ? fault_map_exclusive(vcpu, pf) : r;

@@ -111,13 +111,14 @@ static int slot_read(const struct memslot *slot, gpa_t gpa, void *data, unsigned
 }
 
 /* Mark after the write: a log taken in between may miss the data but not the mark. */
-static int slot_write(const struct memslot *slot, gpa_t gpa, const void *data, unsigned int len)
+static int slot_write(struct vcpu *vcpu, const struct memslot *slot, gpa_t gpa, const void *data,
+		      unsigned int len)
 {
 	if (!slot || (slot->flags & KVM_MEM_READONLY))
 		return -EFAULT;
 	if (copy_out(guest_ptr(slot, gpa), data, len))
 		return -EFAULT;
-	memslot_mark_dirty(slot, gpa_to_gfn(gpa));
+	memslot_mark_dirty(vcpu, slot, gpa_to_gfn(gpa));
 	return 0;
 }
 
@@ -151,7 +152,7 @@ static noinline int guest_write_pages(struct vcpu *vcpu, gpa_t gpa, const void *
 {
 	while (len) {
 		unsigned int n = bytes_in_page(gpa, len);
-		int r = slot_write(vcpu_slot(vcpu, gpa_to_gfn(gpa)), gpa, data, n);
+		int r = slot_write(vcpu, vcpu_slot(vcpu, gpa_to_gfn(gpa)), gpa, data, n);
 
 		if (r)
 			return r;
@@ -173,7 +174,7 @@ int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len
 {
 	if (!in_one_page(gpa, len))
 		return guest_write_pages(vcpu, gpa, data, len);
-	return slot_write(vcpu_slot(vcpu, gpa_to_gfn(gpa)), gpa, data, len);
+	return slot_write(vcpu, vcpu_slot(vcpu, gpa_to_gfn(gpa)), gpa, data, len);
 }
 
 /* What paging.c reads tables with: no loop, no choice of lengths beyond the two. */
@@ -270,13 +271,18 @@ int guest_cmpxchg(struct vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsi
 		return -EFAULT;
 	r = cmpxchg_user(guest_ptr(slot, gpa), old, new, len);
 	if (!r)
-		memslot_mark_dirty(slot, gpa_to_gfn(gpa));
+		memslot_mark_dirty(vcpu, slot, gpa_to_gfn(gpa));
 	return r;
 }
 
 int user_copy_bitmap(const struct kvm_dirty_log *log, const void *bitmap, size_t bytes)
 {
 	return copy_to_user(log->dirty_bitmap, bitmap, bytes) ? -EFAULT : 0;
+}
+
+int user_read_bitmap(const struct kvm_clear_dirty_log *log, void *bitmap, size_t bytes)
+{
+	return copy_from_user(bitmap, log->dirty_bitmap, bytes) ? -EFAULT : 0;
 }
 
 void user_signal_poison(hva_t hva)

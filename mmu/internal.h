@@ -99,6 +99,13 @@ void tdp_batch_free(struct tdp_batch *b);
  */
 extern bool mmu_nx_large;
 
+/* ---- dirty_ring.c ---- */
+/* dirty_ring_init() - a new vCPU's ring, if its VM has rings: 0 or -ENOMEM. */
+int dirty_ring_init(struct vcpu *vcpu);
+void dirty_ring_free(struct vcpu *vcpu);
+/* dirty_ring_push() - note a write. As memslot_mark_dirty(). */
+void dirty_ring_push(struct vcpu *vcpu, const struct memslot *slot, gfn_t gfn);
+
 /* ---- memslot.c ---- */
 
 static inline hva_t memslot_hva(const struct memslot *slot, gfn_t gfn)
@@ -128,13 +135,23 @@ static inline struct memslot *vcpu_slot(struct vcpu *vcpu, gfn_t gfn)
 	return vcpu_memslot_find(vcpu, gfn);
 }
 
-/* memslot_mark_dirty() - note a write for KVM_GET_DIRTY_LOG. Slot readers' protection held. */
-static inline void memslot_mark_dirty(const struct memslot *slot, gfn_t gfn)
+static inline bool memslot_logs(const struct memslot *slot)
+{
+	return slot->flags & KVM_MEM_LOG_DIRTY_PAGES;
+}
+
+/*
+ * memslot_mark_dirty() - note a write in the bitmap or in the vCPU's ring. Own thread or vcpu->lock
+ * held, slot readers' protection held.
+ */
+static inline void memslot_mark_dirty(struct vcpu *vcpu, const struct memslot *slot, gfn_t gfn)
 {
 	unsigned long *bitmap = READ_ONCE(slot->dirty_bitmap);
 
 	if (bitmap)
 		set_bit(gfn - slot->base_gfn, bitmap);
+	else if (unlikely(memslot_logs(slot)))
+		dirty_ring_push(vcpu, slot, gfn);
 }
 
 static inline size_t memslot_dirty_bytes(const struct memslot *slot)
@@ -164,8 +181,9 @@ static inline void mmu_invalidate_bump(struct vm *vm)
 }
 
 /* ---- guest_mem.c: the one place that knows user pointers ---- */
-/* user_copy_bitmap() - copy a dirty bitmap out: 0 or -EFAULT. */
+/* user_copy_bitmap() - copy a dirty bitmap out: 0 or -EFAULT; user_read_bitmap() - and in. */
 int user_copy_bitmap(const struct kvm_dirty_log *log, const void *bitmap, size_t bytes);
+int user_read_bitmap(const struct kvm_clear_dirty_log *log, void *bitmap, size_t bytes);
 /* user_signal_poison() - SIGBUS for touching memory at @hva that the hardware has lost. */
 void user_signal_poison(hva_t hva);
 

@@ -64,13 +64,14 @@ void mmu_vm_destroy(struct vm *vm)
 int mmu_vcpu_init(struct vcpu *vcpu)
 {
 	memset(&vcpu->mmu, 0, sizeof(vcpu->mmu));
-	return 0;
+	return dirty_ring_init(vcpu);
 }
 
 void mmu_vcpu_destroy(struct vcpu *vcpu)
 {
 	while (vcpu->mmu.cached)
 		free_page((unsigned long)vcpu->mmu.cache[--vcpu->mmu.cached]);
+	dirty_ring_free(vcpu);
 }
 
 u64 mmu_eptp(struct vcpu *vcpu)

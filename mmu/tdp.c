@@ -104,7 +104,7 @@ static int tdp_set_leaf(struct vcpu *vcpu, struct page_fault *pf, u64 *sptep, u6
 	const struct spte_leaf leaf = {
 		.pfn = pf->pfn & ~(spte_span(pf->goal_level) - 1),
 		.level = pf->goal_level,
-		.write = pf->map_writable && (pf->write || !pf->slot->dirty_bitmap),
+		.write = pf->map_writable && (pf->write || !memslot_logs(pf->slot)),
 		.exec = exec,
 		.host_writable = pf->map_writable,
 		.uncached = pf->uncached,

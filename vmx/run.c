@@ -55,6 +55,12 @@ static int serve_requests(struct vcpu *vcpu)
 		return debug_step_exit(vcpu);
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		to_vmx(vcpu)->tlb_flush = true;
+	if (unlikely(vcpu_take_request(vcpu, REQ_DIRTY_RING)) && dirty_ring_soft_full(vcpu)) {
+		/* It stays until there is room. */
+		vcpu_request(vcpu, REQ_DIRTY_RING);
+		vcpu->run->exit_reason = KVM_EXIT_DIRTY_RING_FULL;
+		return RUN_TO_USER;
+	}
 	return RUN_RESUME;
 }
 

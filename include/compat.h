@@ -119,6 +119,13 @@ static inline void compat_rcu_note_guest(void)
 #define COMPAT_PAGE_DEVMAP	0
 #endif
 
+/* What some kernels call longmode: the same bit in the same place. */
+#ifdef HAVE_HYPERCALL_FLAGS
+#define compat_hypercall_flags(run)	((run)->hypercall.flags)
+#else
+#define compat_hypercall_flags(run)	((run)->hypercall.longmode)
+#endif
+
 /* Of KVM's API, but younger than the headers of some kernels. */
 #define COMPAT_CAP_USER_MEMORY2		231
 #define COMPAT_CAP_VM_TYPES		235

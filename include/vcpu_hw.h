@@ -116,6 +116,14 @@ void vcpu_hw_sched_out(struct vcpu *vcpu);
 void vcpu_hw_sched_in(struct vcpu *vcpu);
 
 /**
+ * vcpu_hw_in_kernel() - was the guest at CPL 0 when its thread lost the CPU?
+ * @vcpu: own thread, interrupts off, just before vcpu_hw_sched_out()
+ *
+ * Return: whether it was; true when that cannot be told.
+ */
+bool vcpu_hw_in_kernel(struct vcpu *vcpu);
+
+/**
  * vcpu_hw_run_begin() - before the loop of one KVM_RUN: the guest's FPU goes in
  * @vcpu: own thread, vcpu->lock held, preemption on
  */
@@ -647,7 +655,7 @@ enum guest_feature {
 	GF_LA57, GF_PKU, GF_NX, GF_LM, GF_SYSCALL, GF_FXSR_OPT, GF_RDTSCP, GF_RDPID, GF_GBPAGES,
 	GF_XSAVES, GF_MWAIT, GF_SPEC_CTRL, GF_STIBP, GF_SSBD, GF_PRED_CMD, GF_FLUSH_L1D,
 	GF_ARCH_CAP, GF_TSC_ADJUST, GF_MCE, GF_MCA, GF_MTRR, GF_PAT, GF_DE, GF_VME, GF_PSE, GF_PGE,
-	GF_PAE, GF_PSE36, GF_TSC, GF_INVPCID, GF_KVM, GF_RTM, GF_CX16, GF_MOVBE,
+	GF_PAE, GF_PSE36, GF_TSC, GF_INVPCID, GF_RTM, GF_CX16, GF_MOVBE,
 	NR_GUEST_FEATURES
 };
 

@@ -25,6 +25,7 @@
 #include "compat.h"
 #include "iobus.h"
 #include "mmu.h"
+#include "pv.h"
 #include "reason.h"
 #include "types.h"
 #include "vcpu_hw.h"
@@ -67,6 +68,8 @@ struct vm {
 
 	gpa_t tss_addr;				/* KVM_SET_TSS_ADDR; vm->lock */
 	gpa_t identity_map_addr;		/* KVM_SET_IDENTITY_MAP_ADDR; vm->lock */
+	u64 hypercall_exits;			/* KVM_CAP_EXIT_HYPERCALL: a bit per number */
+	unsigned int last_boosted;		/* (a) index of the last vCPU yielded to */
 	u32 default_tsc_khz;
 	s64 clock_offset;			/* KVM_SET_CLOCK: ns beyond the boot clock's */
 	u64 tsc_last_write, tsc_last_nsec;	/* to match TSC writes of vCPUs; tsc_lock */
@@ -134,6 +137,13 @@ struct vcpu {
 	struct pid __rcu *pid;			/* thread that ran it last */
 	struct preempt_notifier preempt_notifier;
 	struct rcuwait wait;			/* blocked in HLT */
+	bool ready;				/* (a) its thread waits for a CPU */
+	bool preempted;				/* (a) ... because it lost its own */
+	bool preempted_in_kernel;		/* (a) ... at CPL 0 */
+	struct {
+		bool spinning;			/* (a) in vcpu_on_spin() */
+		bool passed_over;		/* (a) by the last spinner */
+	} spin;
 	int mode;				/* (a) enum vcpu_mode */
 	int cpu;				/* CPU it runs or last ran on, -1 before */
 	unsigned long requests;			/* (a) enum vcpu_request bits */
@@ -191,6 +201,7 @@ struct vcpu {
 	u64 tsc_offset;				/* guest = scaled(host) + offset */
 	u64 tsc_ratio;				/* fixed point, hw.tsc_frac_bits; 0 = unscaled */
 
+	struct vcpu_pv pv;
 	struct vcpu_mmu mmu;
 
 	/* Emulation and I/O to user space (t) */
@@ -310,6 +321,18 @@ static inline struct vcpu *vcpu_iter_next(const struct vcpu_iter *it)
 
 	/* Pairs with vcpu_publish(). */
 	return next < smp_load_acquire(&it->vm->nr_vcpus) ? vm_vcpu(it->vm, next) : NULL;
+}
+
+/**
+ * vcpu_pv_has() - may the guest use a paravirtual feature?
+ * @vcpu: own thread or vcpu->lock held; any context
+ * @feature: KVM_FEATURE_*
+ *
+ * Return: whether it may.
+ */
+static inline bool vcpu_pv_has(const struct vcpu *vcpu, unsigned int feature)
+{
+	return vcpu->pv.allowed & BIT(feature);
 }
 
 #define vm_for_each_vcpu(i, vcpu, vm)								\

@@ -6,6 +6,7 @@
 #include <linux/cpumask.h>
 #include <linux/kvm.h>
 #include <linux/minmax.h>
+#include <uapi/linux/kvm_para.h>
 #include <asm/tsc.h>
 
 #include "compat.h"
@@ -19,6 +20,7 @@
 				 KVM_GUESTDBG_USE_SW_BP | KVM_GUESTDBG_USE_HW_BP | \
 				 KVM_GUESTDBG_INJECT_DB | KVM_GUESTDBG_INJECT_BP | \
 				 KVM_GUESTDBG_BLOCKIRQ)
+#define HYPERCALL_EXITS		BIT(KVM_HC_MAP_GPA_RANGE)
 
 /* What is asked on the device fd has no VM: functions must cope with NULL. */
 struct capability {
@@ -111,6 +113,9 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_SET_GUEST_DEBUG2, GUEST_DEBUG_FLAGS },
 	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
 	{ KVM_CAP_SYNC_REGS, VCPU_SYNC_FIELDS },
+	{ KVM_CAP_ENABLE_CAP, 1 },
+	{ KVM_CAP_EXIT_HYPERCALL, HYPERCALL_EXITS },
+	{ KVM_CAP_ENFORCE_PV_FEATURE_CPUID, 1 },
 
 	/* State of a vCPU */
 	{ KVM_CAP_EXT_CPUID, 1 },
@@ -132,11 +137,20 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_VM_TSC_CONTROL, .fn = cap_tsc_control },
 };
 
+static int exit_hypercall(struct vm *vm, u64 arg)
+{
+	if (arg & ~(u64)HYPERCALL_EXITS)
+		return vm_refuse(vm, -EINVAL, "hypercalls that cannot exit to user space", arg);
+	WRITE_ONCE(vm->hypercall_exits, arg);
+	return 0;
+}
+
 /* Capabilities that do something only once they are enabled. */
 static const struct {
 	u32 cap;
 	int (*enable)(struct vm *vm, u64 arg);
 } enabled_by_user[] = {
+	{ KVM_CAP_EXIT_HYPERCALL, exit_hypercall },
 	{ KVM_CAP_X2APIC_API, irqchip_x2apic_api },
 	{ KVM_CAP_DISABLE_QUIRKS, option_disable_quirks },
 	{ KVM_CAP_DISABLE_QUIRKS2, option_disable_quirks2 },
@@ -163,6 +177,39 @@ int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap)
 		if (enabled_by_user[i].cap == cap->cap)
 			return enabled_by_user[i].enable(vm, cap->args[0]);
 	return vm_refuse(vm, -EINVAL, "not a capability to be enabled", cap->cap);
+}
+
+static int enforce_pv_cpuid(struct vcpu *vcpu, u64 arg)
+{
+	vcpu_pv_enforce(vcpu, arg);
+	return 0;
+}
+
+/* The same for one vCPU. */
+static const struct {
+	u32 cap;
+	int (*enable)(struct vcpu *vcpu, u64 arg);
+} enabled_on_vcpu[] = {
+	{ KVM_CAP_ENFORCE_PV_FEATURE_CPUID, enforce_pv_cpuid },
+};
+
+/**
+ * cap_enable_vcpu() - KVM_ENABLE_CAP on a vCPU
+ * @vcpu: the vCPU, locked
+ * @cap: what to enable, kernel copy
+ *
+ * Return: as cap_enable().
+ */
+int cap_enable_vcpu(struct vcpu *vcpu, const struct kvm_enable_cap *cap)
+{
+	unsigned int i;
+
+	if (cap->flags)
+		return vcpu_refuse(vcpu, -EINVAL, "unknown flags of KVM_ENABLE_CAP", cap->flags);
+	for (i = 0; i < ARRAY_SIZE(enabled_on_vcpu); i++)
+		if (enabled_on_vcpu[i].cap == cap->cap)
+			return enabled_on_vcpu[i].enable(vcpu, cap->args[0]);
+	return vcpu_refuse(vcpu, -EINVAL, "not a capability to be enabled on a vCPU", cap->cap);
 }
 
 /**

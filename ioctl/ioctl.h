@@ -74,6 +74,7 @@ long reason_copy_out(const struct reason *r, unsigned long arg);
 /* caps.c */
 int cap_value(struct vm *vm, unsigned long cap);
 int cap_enable(struct vm *vm, const struct kvm_enable_cap *cap);
+int cap_enable_vcpu(struct vcpu *vcpu, const struct kvm_enable_cap *cap);
 
 /* options.c: what KVM_ENABLE_CAP does to a VM; vm->lock held */
 int option_disable_quirks(struct vm *vm, u64 arg);

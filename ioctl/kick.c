@@ -54,8 +54,10 @@ void vcpu_kick(struct vcpu *vcpu)
 	 * A blocked vCPU is not in guest mode; rcuwait_wake_up() orders the request before its
 	 * look at the waiter.
 	 */
-	if (rcuwait_wake_up(&vcpu->wait))
+	if (rcuwait_wake_up(&vcpu->wait)) {
+		WRITE_ONCE(vcpu->ready, true);
 		return;
+	}
 
 	me = get_cpu();
 	if (vcpu_mark_exiting(vcpu) == IN_GUEST_MODE) {

@@ -24,6 +24,8 @@ static void vcpu_load_on(struct vcpu *vcpu, int cpu)
 {
 	int last = vcpu->cpu;
 
+	WRITE_ONCE(vcpu->ready, false);
+	WRITE_ONCE(vcpu->preempted, false);
 	vcpu_hw_sched_in(vcpu);
 	if (likely(cpu == last))
 		return;
@@ -39,7 +41,15 @@ static void vcpu_preempt_in(struct preempt_notifier *notifier, int cpu)
 
 static void vcpu_preempt_out(struct preempt_notifier *notifier, struct task_struct *next)
 {
-	vcpu_hw_sched_out(container_of(notifier, struct vcpu, preempt_notifier));
+	struct vcpu *vcpu = container_of(notifier, struct vcpu, preempt_notifier);
+
+	/* Still runnable: it has lost its CPU and may hold what other vCPUs spin for. */
+	if (get_current_state() == TASK_RUNNING) {
+		WRITE_ONCE(vcpu->preempted_in_kernel, vcpu_hw_in_kernel(vcpu));
+		WRITE_ONCE(vcpu->preempted, true);
+		WRITE_ONCE(vcpu->ready, true);
+	}
+	vcpu_hw_sched_out(vcpu);
 }
 
 static struct preempt_ops vcpu_preempt_ops = {
@@ -133,7 +143,8 @@ static bool vcpu_has_event(struct vcpu *vcpu)
 {
 	if (vcpu->lapic && vlapic_init_sipi_pending(vcpu))
 		return true;
-	return !vcpu_waits_for_sipi(vcpu) && vcpu_hw_has_event(vcpu);
+	return !vcpu_waits_for_sipi(vcpu) &&
+	       (READ_ONCE(vcpu->pv.unhalted) || vcpu_hw_has_event(vcpu));
 }
 
 static bool vcpu_should_wake(struct vcpu *vcpu)
@@ -187,6 +198,7 @@ static int vcpu_block(struct vcpu *vcpu)
 	vcpu_accept_init_sipi(vcpu);
 	if (!vcpu_waits_for_sipi(vcpu))
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
+	WRITE_ONCE(vcpu->pv.unhalted, false);
 	return RUN_RESUME;
 }
 

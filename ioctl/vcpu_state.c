@@ -241,6 +241,11 @@ static int vcpu_ioctl_translate(struct vcpu *vcpu, void *arg)
 	return 0;
 }
 
+static int vcpu_ioctl_enable_cap(struct vcpu *vcpu, void *arg)
+{
+	return cap_enable_vcpu(vcpu, arg);
+}
+
 #define GET_STATE(type, fn, more)	sizeof(struct type), IO_OUT | (more), .data = (fn)
 #define SET_STATE(type, fn, more)	sizeof(struct type), IO_IN | (more), .data = (fn)
 
@@ -274,6 +279,7 @@ const struct vcpu_ioctl vcpu_state_ioctls[] = {
 	{ KVM_SET_CPUID, .raw = vcpu_ioctl_set_cpuid },
 	{ KVM_SET_TSC_KHZ, .raw = vcpu_ioctl_set_tsc_khz },
 	{ KVM_GET_TSC_KHZ, .raw = vcpu_ioctl_get_tsc_khz },
+	{ KVM_ENABLE_CAP, SET_STATE(kvm_enable_cap, vcpu_ioctl_enable_cap, 0) },
 	{ KVM_X86_SETUP_MCE, sizeof(u64), IO_IN, .data = vcpu_ioctl_setup_mce },
 	{ KVM_X86_SET_MCE, SET_STATE(kvm_x86_mce, vcpu_ioctl_set_mce, 0) },
 	{ COMPAT_PRE_FAULT_MEMORY, sizeof(struct compat_pre_fault_memory),

@@ -204,6 +204,8 @@ unsigned int vlapic_lvt_offset(unsigned int index);
 int apic_map_create(struct vm *vm);
 void apic_map_destroy(struct vm *vm);
 int apic_deliver(struct vm *vm, struct vlapic *source, const struct apic_msg *msg);
+struct vlapic *apic_find(struct vm *vm, u32 id);
+int apic_accept(struct vlapic *apic, const struct apic_msg *msg);
 int vlapic_deliver_lvt(struct vlapic *apic, unsigned int offset, const struct vlapic *source);
 bool vlapic_matches(const struct vlapic *apic, const struct vlapic *source, u32 dest, bool logical);
 void vlapic_write_icr(struct vlapic *apic, u32 low, u32 high);

@@ -391,6 +391,29 @@ static int map_find(const struct vm *vm, const struct apic_map *map, const struc
 	return nr;
 }
 
+/* New vCPUs mark nothing; their number tells. */
+static void apic_map_refresh(struct vm *vm)
+{
+	if (unlikely(READ_ONCE(vm->apic_map->dirty) ||
+		     vm->apic_map->nr_vcpus != READ_ONCE(vm->nr_vcpus)))
+		apic_map_rebuild(vm);
+}
+
+/* The local APIC with a physical id, NULL without; the VM has APICs. Any context. */
+struct vlapic *apic_find(struct vm *vm, u32 id)
+{
+	if (id >= VM_MAX_VCPU_ID)
+		return NULL;
+	apic_map_refresh(vm);
+	return READ_ONCE(vm->apic_map->phys[array_index_nospec(id, VM_MAX_VCPU_ID)]);
+}
+
+/* A message from nobody's APIC, to this one: 1 when accepted. */
+int apic_accept(struct vlapic *apic, const struct apic_msg *msg)
+{
+	return vlapic_accept(apic, msg, NULL);
+}
+
 int apic_deliver(struct vm *vm, struct vlapic *source, const struct apic_msg *msg)
 {
 	struct apic_map *map = vm->apic_map;
@@ -403,9 +426,7 @@ int apic_deliver(struct vm *vm, struct vlapic *source, const struct apic_msg *ms
 			return vlapic_accept(source, msg, source);
 		return apic_deliver_slow(vm, source, msg);
 	}
-	/* New vCPUs mark nothing; their number tells. */
-	if (unlikely(READ_ONCE(map->dirty) || map->nr_vcpus != READ_ONCE(vm->nr_vcpus)))
-		apic_map_rebuild(vm);
+	apic_map_refresh(vm);
 	seq = raw_seqcount_begin(&map->seq);
 	nr = map_find(vm, map, source, msg, found);
 	if (unlikely(nr < 0) || unlikely(read_seqcount_retry(&map->seq, seq)))

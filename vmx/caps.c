@@ -68,7 +68,7 @@ static const struct control_set control_sets[NR_SETS] = {
 	[SET_CPU2] = { "secondary processor-based", VMX_MSR_CPU2, 0,
 		       CPU2_EPT | CPU2_UNRESTRICTED,
 		       CPU2_VPID | CPU2_RDTSCP | CPU2_WBINVD | CPU2_INVPCID | CPU2_XSAVES |
-		       CPU2_TSC_SCALING | CPU2_ENCLS },
+		       CPU2_TSC_SCALING | CPU2_ENCLS | CPU2_PAUSE_LOOP },
 	[SET_EXIT] = { "VM-exit", VMX_MSR_EXIT, VMX_MSR_TRUE_EXIT,
 		       EXIT_HOST_64BIT | EXIT_SAVE_DEBUG | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
 		       EXIT_SAVE_EFER | EXIT_LOAD_EFER, 0 },

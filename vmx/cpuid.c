@@ -256,19 +256,13 @@ static int build_signature(struct cpuid_array *a, u32 function)
 	return 0;
 }
 
-/*
- * Paravirtual features that are complete in this module; most need an MSR in msr_tables.c. Ports
- * of a virtual machine need no delay between accesses.
- */
-#define PV_FEATURES	BIT(KVM_FEATURE_NOP_IO_DELAY)
-
 static int build_pv_features(struct cpuid_array *a, u32 function)
 {
 	struct kvm_cpuid_entry2 *e = add_entry(a, function, 0, 0);
 
 	if (!e)
 		return -E2BIG;
-	e->eax = PV_FEATURES;
+	e->eax = pv_supported_features();
 	return 0;
 }
 

@@ -384,24 +384,6 @@ u64 cpuid_cr4_reserved(struct vcpu *vcpu, bool by_guest)
 	return ~allowed;
 }
 
-/*
- * A hypervisor's leaves begin at any multiple of 0x100 in their range; the signature tells whose
- * they are.
- */
-static bool has_kvm_signature(struct vcpu *vcpu)
-{
-	u32 i;
-
-	for (i = 0; i < vcpu->cpuid_nr; i++) {
-		const struct kvm_cpuid_entry2 *e = &vcpu->cpuid[i];
-
-		if ((e->function & 0xffff00ff) == 0x40000000 && e->ebx == 0x4b4d564b &&
-		    e->ecx == 0x564b4d56 && e->edx == 0x4d)
-			return true;
-	}
-	return false;
-}
-
 static u8 guest_maxphyaddr(struct vcpu *vcpu)
 {
 	const struct kvm_cpuid_entry2 *e = cpuid_find(vcpu, 0x80000000, 0);
@@ -429,8 +411,7 @@ void cpuid_guest_features(struct vcpu *vcpu)
 	 */
 	if (hw.ept && boot_cpu_has(X86_FEATURE_GBPAGES))
 		__set_bit(GF_GBPAGES, vcpu->guest_features);
-	if (has_kvm_signature(vcpu))
-		__set_bit(GF_KVM, vcpu->guest_features);
+	vcpu_pv_cpuid_changed(vcpu);
 
 	vcpu->em.features = 0;
 	for (i = 0; i < ARRAY_SIZE(em_bits); i++) {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Exits of single instructions: CPUID, MSRs, HLT, VMCALL, cache and monitor instructions, XSETBV.
+ * Exits of single instructions: CPUID, MSRs, HLT, cache and monitor instructions, XSETBV.
  * It must not decide what a value means; CPUID, MSR and register files do.
  */
 #include <linux/sched.h>
-#include <uapi/linux/kvm_para.h>
 #include <asm/msr-index.h>
 #include <asm/smp.h>
 
@@ -147,11 +146,11 @@ int handle_hlt(struct vcpu *vcpu)
 	return debug_step_exit(vcpu);
 }
 
+/* A loop around PAUSE: a spinlock, most likely, whose owner may want this CPU. */
 int handle_pause(struct vcpu *vcpu)
 {
-	vcpu_skip_instruction(vcpu);
-	cond_resched();
-	return RUN_RESUME;
+	vcpu_on_spin(vcpu, vcpu_cpl(vcpu) == 0);
+	return vcpu_skip_instruction(vcpu);
 }
 
 /* They do nothing, as MWAIT may; by an old habit also where CPUID does not offer them. */
@@ -171,25 +170,6 @@ int handle_mwait(struct vcpu *vcpu)
 int handle_monitor(struct vcpu *vcpu)
 {
 	return monitor_or_mwait(vcpu);
-}
-
-/* ---- VMCALL ---- */
-
-enum fast_result fast_vmcall(struct vcpu_vmx *vmx)
-{
-	/* No hypercall is offered; the ring check is the slow path's. */
-	if ((segs_read_rights(SEG_SS) >> SEG_RIGHTS_DPL_SHIFT) & 3 || !vmx_skip_fast(vmx))
-		return FAST_NONE;
-	vmx->vcpu.regs[REG_RAX] = -KVM_ENOSYS;
-	return FAST_REENTER;
-}
-
-int handle_vmcall(struct vcpu *vcpu)
-{
-	long ret = vcpu_cpl(vcpu) ? -KVM_EPERM : -KVM_ENOSYS;
-
-	vcpu->regs[REG_RAX] = vcpu_is_64bit_code(vcpu) ? ret : (u32)ret;
-	return vcpu_skip_instruction(vcpu);
 }
 
 /* ---- The rest ---- */

@@ -119,6 +119,17 @@ int vcpu_set_efer(struct vcpu *vcpu, u64 efer, bool host);
 /* efer_valid() - no reserved bit, and nothing the guest's CPUID does not offer. */
 bool efer_valid(struct vcpu *vcpu, u64 efer);
 
+/* ---- pv.c ---- */
+
+/* pv_supported_features() - what KVM_GET_SUPPORTED_CPUID offers, KVM_FEATURE_* bits. */
+u32 pv_supported_features(void);
+/* pv_msr_get() - a kept paravirtual MSR; row->value is the feature it belongs to. */
+int pv_msr_get(struct vcpu *vcpu, const struct msr_row *row, struct msr_access *msr);
+/* pv_msr_allowed() - may the guest use it? If not, pv_msr_refuse() answers; a read gives 0. */
+bool pv_msr_allowed(const struct vcpu *vcpu, const struct msr_row *row);
+int pv_msr_refuse(const struct msr_access *msr);
+int pv_set_poll_control(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr);
+
 /* ---- regs.c, segs.c ---- */
 
 /*

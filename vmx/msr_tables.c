@@ -584,6 +584,9 @@ static int set_mci(struct vcpu *vcpu, const struct msr_row *row, const struct ms
 	{ index, 0, get_vmcs, set, field, 0, 0, MSR_ROW_LIST }
 #define SWITCHED(index, set)	{ index, 0, get_switched, set, 0, 0, 0, MSR_ROW_LIST }
 
+#define PV_MSR(index, feature, set, field) \
+	{ index, 0, pv_msr_get, set, KVM_FEATURE_##feature, KEPT(field), 0, MSR_ROW_LIST }
+
 /*
  * What is constant here answers guests that look for old or optional hardware; the values say
  * "nothing there", or a harmless clock ratio where zero would be divided by. The PMU's MSRs read as
@@ -648,6 +651,7 @@ const struct msr_row msr_rows[] = {
 	VALUE(MSR_PP0_ENERGY_STATUS, 0),
 	VALUE(MSR_PP1_ENERGY_STATUS, 0),
 	{ MSR_IA32_XSS, 0, get_kept, set_xss, 0, KEPT(xss), NEED(GF_XSAVES), MSR_ROW_LIST },
+	PV_MSR(MSR_KVM_POLL_CONTROL, POLL_CONTROL, pv_set_poll_control, pv.poll_control),
 	{ MSR_EFER, 0, get_efer, set_efer },
 	SWITCHED(MSR_STAR, set_switched),
 	SWITCHED(MSR_LSTAR, set_switched_address),

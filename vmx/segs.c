@@ -197,3 +197,18 @@ unsigned long vcpu_linear_rip(struct vcpu *vcpu)
 	segs_read(vcpu, &cs, SEG_CS);
 	return (u32)(cs.base + vcpu->rip);
 }
+
+bool vcpu_hw_in_kernel(struct vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+	bool in_kernel;
+
+	/* Only spinning vCPUs ask, and only those that exit for it. */
+	if (!(vmx_caps.cpu2 & CPU2_PAUSE_LOOP) || READ_ONCE(vcpu->vm->nr_vcpus) < 2)
+		return true;
+	if (vmx->held || !vmcs_window_open(vmx))
+		return true;
+	in_kernel = !((segs_read_rights(SEG_SS) >> SEG_RIGHTS_DPL_SHIFT) & 3);
+	vmcs_window_close(vmx);
+	return in_kernel;
+}

@@ -300,6 +300,7 @@ struct vcpu *vcpu_hw_alloc(struct vm *vm)
 	cpuid_vcpu_init(vcpu);
 	msr_vcpu_init(vcpu);
 	tsc_vcpu_init(vcpu);
+	vcpu_pv_init(vcpu);
 	return vcpu;
 }
 

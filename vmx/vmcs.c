@@ -238,6 +238,13 @@ noinline void vmcs_write_failed(unsigned long field, unsigned long value)
 
 /* ---- Constant fields ---- */
 
+/*
+ * "PAUSE-Loop Exiting", in cycles: PAUSEs closer than the gap are one loop, which exits when it has
+ * gone on for the window - longer than any lock is held whose owner runs.
+ */
+#define PLE_GAP		128
+#define PLE_WINDOW	4096
+
 static void setup_host(struct vcpu_vmx *vmx)
 {
 	struct desc_ptr idt;
@@ -314,6 +321,10 @@ void vmcs_setup(struct vcpu_vmx *vmx)
 		vmcs_write64(VMCS_XSS_EXIT_BITMAP, 0);
 	if (vmx->cpu2 & CPU2_ENCLS)
 		vmcs_write64(VMCS_ENCLS_BITMAP, ~0ull);
+	if (vmx->cpu2 & CPU2_PAUSE_LOOP) {
+		vmcs_write32(VMCS_PLE_GAP, PLE_GAP);
+		vmcs_write32(VMCS_PLE_WINDOW, PLE_WINDOW);
+	}
 	vmcs_writel(VMCS_CR0_MASK, ~vmx->cr0_owned);
 	vmcs_writel(VMCS_CR4_MASK, ~vmx->cr4_owned);
 }

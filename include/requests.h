@@ -22,6 +22,9 @@ enum vcpu_request {
 	REQ_STEPPED,		/* an instruction done by us was to be stepped: KVM_EXIT_DEBUG */
 	REQ_TPR,		/* recompute the TPR threshold */
 	REQ_DIRTY_RING,		/* user space must empty the dirty ring first */
+	REQ_CLOCK,		/* renew what kvmclock tells the guest */
+	REQ_CLOCK_MASTER,	/* the VM's kvmclock needs a new base */
+	REQ_STEAL,		/* tell the guest how long it waited for a CPU */
 	NR_VCPU_REQUESTS
 };
 

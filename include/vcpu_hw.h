@@ -733,6 +733,26 @@ int vcpu_set_tsc_khz(struct vcpu *vcpu, u32 khz);
  */
 void vcpu_write_tsc(struct vcpu *vcpu, u64 value, bool host);
 
+/**
+ * vcpu_set_tsc_offset() - the attribute KVM_VCPU_TSC_OFFSET
+ * @vcpu: vcpu->lock held
+ * @offset: guest cycles beyond the host's scaled ones
+ */
+void vcpu_set_tsc_offset(struct vcpu *vcpu, u64 offset);
+
+/**
+ * vcpu_tsc_load() - the thread comes to a CPU: the guest's TSC goes on from where it was
+ * @vcpu: own thread, preemption off
+ * @moved: it is not the CPU it was on
+ */
+void vcpu_tsc_load(struct vcpu *vcpu, bool moved);
+
+/**
+ * vcpu_tsc_put() - the thread leaves its CPU
+ * @vcpu: own thread, preemption off
+ */
+void vcpu_tsc_put(struct vcpu *vcpu);
+
 /* ---- Emulation glue: vmx/emulate_vcpu.c, vmx/pio.c ---- */
 
 /**

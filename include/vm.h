@@ -71,7 +71,7 @@ struct vm {
 	u64 hypercall_exits;			/* KVM_CAP_EXIT_HYPERCALL: a bit per number */
 	unsigned int last_boosted;		/* (a) index of the last vCPU yielded to */
 	u32 default_tsc_khz;
-	s64 clock_offset;			/* KVM_SET_CLOCK: ns beyond the boot clock's */
+	struct vm_clock clock;
 	u64 tsc_last_write, tsc_last_nsec;	/* to match TSC writes of vCPUs; tsc_lock */
 	u64 tsc_last_offset;
 	u32 tsc_last_khz;
@@ -200,6 +200,8 @@ struct vcpu {
 	u32 tsc_khz;
 	u64 tsc_offset;				/* guest = scaled(host) + offset */
 	u64 tsc_ratio;				/* fixed point, hw.tsc_frac_bits; 0 = unscaled */
+	u64 tsc_at_put, ns_at_put;		/* on a host whose TSCs disagree; 0: not put yet */
+	u64 tsc_lost;				/* host cycles lost in suspends, made up for */
 
 	struct vcpu_pv pv;
 	struct vcpu_mmu mmu;

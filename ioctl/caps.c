@@ -7,7 +7,6 @@
 #include <linux/kvm.h>
 #include <linux/minmax.h>
 #include <uapi/linux/kvm_para.h>
-#include <asm/tsc.h>
 
 #include "compat.h"
 #include "ioctl.h"
@@ -54,12 +53,7 @@ static int cap_pre_fault(struct vm *vm)
 	return hw.ept;
 }
 
-static int cap_clock(struct vm *vm)
-{
-	int with_tsc = KVM_CLOCK_TSC_STABLE | KVM_CLOCK_HOST_TSC;
-
-	return KVM_CLOCK_REALTIME | (check_tsc_unstable() ? 0 : with_tsc);
-}
+#define CLOCK_FLAGS	(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC)
 
 static const struct capability capabilities[] = {
 	/* Life and memory of a VM */
@@ -131,7 +125,10 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_SYS_ATTRIBUTES, 1 },
 
 	/* Time */
-	{ KVM_CAP_ADJUST_CLOCK, .fn = cap_clock },
+	{ KVM_CAP_ADJUST_CLOCK, CLOCK_FLAGS },
+	{ KVM_CAP_CLOCKSOURCE, 1 },
+	{ KVM_CAP_KVMCLOCK_CTRL, 1 },
+	{ KVM_CAP_VCPU_ATTRIBUTES, 1 },
 	{ KVM_CAP_GET_TSC_KHZ, 1 },
 	{ KVM_CAP_TSC_CONTROL, .fn = cap_tsc_control },
 	{ KVM_CAP_VM_TSC_CONTROL, .fn = cap_tsc_control },

@@ -178,23 +178,9 @@ static long vm_ioctl_set_gsi_routing(struct vm *vm, unsigned long arg)
 	return set_routing(vm, &head, user->entries);
 }
 
-/* The three clocks belong together: nothing may come between the readings. */
 static int vm_ioctl_get_clock(struct vm *vm, void *arg)
 {
-	struct kvm_clock_data *clock = arg;
-	unsigned long flags;
-
-	local_irq_save(flags);
-	clock->realtime = ktime_get_real_ns();
-	clock->clock = ktime_get_boottime_ns() + vm->clock_offset;
-	clock->host_tsc = rdtsc_ordered();
-	local_irq_restore(flags);
-
-	clock->flags = KVM_CLOCK_REALTIME;
-	if (check_tsc_unstable())
-		clock->host_tsc = 0;
-	else
-		clock->flags |= KVM_CLOCK_TSC_STABLE | KVM_CLOCK_HOST_TSC;
+	pvclock_get(vm, arg);
 	return 0;
 }
 
@@ -202,17 +188,10 @@ static int vm_ioctl_get_clock(struct vm *vm, void *arg)
 static int vm_ioctl_set_clock(struct vm *vm, void *arg)
 {
 	const struct kvm_clock_data *clock = arg;
-	u64 now, value = clock->clock;
 
 	if (clock->flags & ~(KVM_CLOCK_TSC_STABLE | KVM_CLOCK_REALTIME | KVM_CLOCK_HOST_TSC))
 		return vm_refuse(vm, -EINVAL, "unknown flags of a clock", clock->flags);
-	if (clock->flags & KVM_CLOCK_REALTIME) {
-		now = ktime_get_real_ns();
-		/* The guest's clock never steps back, whatever happened to the host's. */
-		if (now > clock->realtime)
-			value += now - clock->realtime;
-	}
-	vm->clock_offset = value - ktime_get_boottime_ns();
+	pvclock_set(vm, clock);
 	return 0;
 }
 

@@ -104,6 +104,11 @@ int vcpu_sync_regs_in(struct vcpu *vcpu);
 void vcpu_sync_regs_out(struct vcpu *vcpu);
 #define VCPU_SYNC_FIELDS	(KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 
+/* vcpu_attr.c */
+long vcpu_ioctl_has_attr(struct vcpu *vcpu, unsigned long arg);
+long vcpu_ioctl_get_attr(struct vcpu *vcpu, unsigned long arg);
+long vcpu_ioctl_set_attr(struct vcpu *vcpu, unsigned long arg);
+
 /* mce.c */
 #define MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)	/* <asm/mce.h> */
 int vcpu_ioctl_setup_mce(struct vcpu *vcpu, void *arg);

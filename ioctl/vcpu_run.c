@@ -27,6 +27,8 @@ static void vcpu_load_on(struct vcpu *vcpu, int cpu)
 	WRITE_ONCE(vcpu->ready, false);
 	WRITE_ONCE(vcpu->preempted, false);
 	vcpu_hw_sched_in(vcpu);
+	vcpu_tsc_load(vcpu, cpu != last);
+	steal_sched_in(vcpu);
 	if (likely(cpu == last))
 		return;
 	WRITE_ONCE(vcpu->cpu, cpu);
@@ -49,6 +51,8 @@ static void vcpu_preempt_out(struct preempt_notifier *notifier, struct task_stru
 		WRITE_ONCE(vcpu->preempted, true);
 		WRITE_ONCE(vcpu->ready, true);
 	}
+	steal_sched_out(vcpu);
+	vcpu_tsc_put(vcpu);
 	vcpu_hw_sched_out(vcpu);
 }
 
@@ -79,6 +83,7 @@ static void vcpu_load(struct vcpu *vcpu)
 static void vcpu_put(struct vcpu *vcpu)
 {
 	preempt_disable();
+	vcpu_tsc_put(vcpu);
 	vcpu_hw_sched_out(vcpu);
 	preempt_notifier_unregister(&vcpu->preempt_notifier);
 	preempt_enable();
@@ -230,7 +235,9 @@ static int vcpu_host_work(struct vcpu *vcpu)
 {
 	if (need_resched()) {
 		srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
+		vcpu->pv.between_instructions = true;
 		schedule();
+		vcpu->pv.between_instructions = false;
 		vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
 	}
 	if (signal_pending(current))
@@ -358,6 +365,7 @@ static void vcpu_set_thread(struct vcpu *vcpu)
 	struct pid *old = rcu_access_pointer(vcpu->pid);
 
 	rcu_assign_pointer(vcpu->pid, get_task_pid(current, PIDTYPE_PID));
+	steal_thread_changed(vcpu);
 	if (old) {
 		synchronize_rcu();
 		put_pid(old);

@@ -246,6 +246,11 @@ static int vcpu_ioctl_enable_cap(struct vcpu *vcpu, void *arg)
 	return cap_enable_vcpu(vcpu, arg);
 }
 
+static long vcpu_ioctl_kvmclock_ctrl(struct vcpu *vcpu, unsigned long arg)
+{
+	return pvclock_guest_stopped(vcpu);
+}
+
 #define GET_STATE(type, fn, more)	sizeof(struct type), IO_OUT | (more), .data = (fn)
 #define SET_STATE(type, fn, more)	sizeof(struct type), IO_IN | (more), .data = (fn)
 
@@ -280,6 +285,10 @@ const struct vcpu_ioctl vcpu_state_ioctls[] = {
 	{ KVM_SET_TSC_KHZ, .raw = vcpu_ioctl_set_tsc_khz },
 	{ KVM_GET_TSC_KHZ, .raw = vcpu_ioctl_get_tsc_khz },
 	{ KVM_ENABLE_CAP, SET_STATE(kvm_enable_cap, vcpu_ioctl_enable_cap, 0) },
+	{ KVM_KVMCLOCK_CTRL, .raw = vcpu_ioctl_kvmclock_ctrl },
+	{ KVM_SET_DEVICE_ATTR, .raw = vcpu_ioctl_set_attr },
+	{ KVM_GET_DEVICE_ATTR, .raw = vcpu_ioctl_get_attr },
+	{ KVM_HAS_DEVICE_ATTR, .raw = vcpu_ioctl_has_attr },
 	{ KVM_X86_SETUP_MCE, sizeof(u64), IO_IN, .data = vcpu_ioctl_setup_mce },
 	{ KVM_X86_SET_MCE, SET_STATE(kvm_x86_mce, vcpu_ioctl_set_mce, 0) },
 	{ COMPAT_PRE_FAULT_MEMORY, sizeof(struct compat_pre_fault_memory),

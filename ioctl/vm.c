@@ -41,6 +41,7 @@ static void vm_destroy(struct vm *vm)
 	unsigned int i;
 
 	irqchip_stop(vm);
+	pvclock_vm_destroy(vm);
 	vm_for_each_vcpu(i, vcpu, vm)
 		vcpu_destroy(vcpu);
 	vm->nr_vcpus = 0;
@@ -77,7 +78,6 @@ static void vm_init_fields(struct vm *vm)
 	xa_init(&vm->vcpus);
 	vm->identity_map_addr = DEFAULT_IDENTITY_MAP;
 	vm->default_tsc_khz = hw.tsc_khz;
-	vm->clock_offset = -ktime_get_boottime_ns();
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 }
@@ -96,6 +96,7 @@ static int vm_start(struct vm *vm)
 	ret = mmu_vm_init(vm);
 	if (ret)
 		goto disable;
+	pvclock_vm_init(vm);
 	return 0;
 
 disable:

@@ -130,6 +130,22 @@ bool pv_msr_allowed(const struct vcpu *vcpu, const struct msr_row *row);
 int pv_msr_refuse(const struct msr_access *msr);
 int pv_set_poll_control(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr);
 
+/* ---- pvclock.c, steal.c ---- */
+
+/* pvclock_renew() - a new base for the clocks of all vCPUs. Interrupts on. */
+void pvclock_renew(struct vm *vm);
+/* pvclock_tsc_changed() - offset or frequency of the vCPU's TSC have changed. Any context. */
+void pvclock_tsc_changed(struct vcpu *vcpu);
+/* pvclock_update() and steal_update() - tell the guest. Own thread, vm->srcu held; may sleep. */
+void pvclock_update(struct vcpu *vcpu);
+void steal_update(struct vcpu *vcpu);
+int pvclock_set_system_time(struct vcpu *vcpu, const struct msr_row *row,
+			    const struct msr_access *msr);
+int pvclock_get_wall_clock(struct vcpu *vcpu, const struct msr_row *row, struct msr_access *msr);
+int pvclock_set_wall_clock(struct vcpu *vcpu, const struct msr_row *row,
+			   const struct msr_access *msr);
+int steal_set_msr(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr);
+
 /* ---- regs.c, segs.c ---- */
 
 /*
@@ -184,6 +200,9 @@ u32 segs_read_rights(enum vcpu_seg which);
  * with its siblings.
  */
 void tsc_vcpu_init(struct vcpu *vcpu);
+/* tsc_host_suspend() and tsc_host_resume() - around a suspend: interrupts off, on the last CPU. */
+void tsc_host_suspend(void);
+void tsc_host_resume(void);
 /* tsc_adjust_write() - WRMSR of IA32_TSC_ADJUST. */
 void tsc_adjust_write(struct vcpu *vcpu, u64 value, bool host);
 

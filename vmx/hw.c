@@ -21,6 +21,7 @@
 #include <asm/tlbflush.h>
 
 #include "compat.h"
+#include "guest_state.h"
 #include "vmx.h"
 
 /* After the last VM, the owner's VM stays open this long: making one costs millions of cycles. */
@@ -124,11 +125,13 @@ static int hw_suspend(SYSCORE_ARG)
 	if (hw_owned)
 		vmx_off_here(NULL);
 	vmx_switch_offline();
+	tsc_host_suspend();
 	return 0;
 }
 
 static void hw_resume(SYSCORE_ARG)
 {
+	tsc_host_resume();
 	if (hw_owned && vmx_on_here())
 		pr_err("kvmlet: VMX did not come back after suspend\n");
 }

@@ -3,6 +3,7 @@
  * VMCALL: KVM's hypercalls, their numbers and arguments.
  * It must not decide who may use a feature; pv.c does.
  */
+#include <linux/math64.h>
 #include <linux/nospec.h>
 #include <uapi/linux/kvm_para.h>
 
@@ -53,6 +54,23 @@ static long hc_sched_yield(struct vcpu *vcpu, const struct hypercall *call)
 	return 0;
 }
 
+/* For PTP: the host's time of day with the guest's TSC at that moment. 64-bit guests only. */
+static long hc_clock_pairing(struct vcpu *vcpu, const struct hypercall *call)
+{
+	struct kvm_clock_pairing pairing = {};
+	u64 tsc, real;
+	u32 nsec;
+
+	if (call->arg[1] != KVM_CLOCK_PAIRING_WALLCLOCK || !pvclock_host_pairing(&tsc, &real))
+		return -KVM_EOPNOTSUPP;
+	pairing.sec = div_u64_rem(real, NSEC_PER_SEC, &nsec);
+	pairing.nsec = nsec;
+	pairing.tsc = vcpu_tsc_at(vcpu, tsc);
+	if (guest_write(vcpu, call->arg[0], &pairing, sizeof(pairing)))
+		return -KVM_EFAULT;
+	return 0;
+}
+
 #define ANYBODY	0xff
 
 static const struct {
@@ -61,6 +79,7 @@ static const struct {
 } hypercalls[] = {
 	[KVM_HC_VAPIC_POLL_IRQ]	= { hc_vapic_poll_irq, ANYBODY },
 	[KVM_HC_KICK_CPU]	= { hc_kick_cpu, KVM_FEATURE_PV_UNHALT },
+	[KVM_HC_CLOCK_PAIRING]	= { hc_clock_pairing, ANYBODY },
 	[KVM_HC_SEND_IPI]	= { hc_send_ipi, KVM_FEATURE_PV_SEND_IPI },
 	[KVM_HC_SCHED_YIELD]	= { hc_sched_yield, KVM_FEATURE_PV_SCHED_YIELD },
 };

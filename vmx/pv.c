@@ -11,7 +11,10 @@
  * delay between accesses. The host never polls for a halted guest, so a guest that polls itself
  * finds nothing to turn off.
  */
-#define PV_FEATURES	(BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_PV_UNHALT) | \
+#define PV_FEATURES	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_CLOCKSOURCE2) | \
+			 BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | \
+			 BIT(KVM_FEATURE_STEAL_TIME) | BIT(KVM_FEATURE_PV_TLB_FLUSH) | \
+			 BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_PV_UNHALT) | \
 			 BIT(KVM_FEATURE_PV_SEND_IPI) | BIT(KVM_FEATURE_POLL_CONTROL) | \
 			 BIT(KVM_FEATURE_PV_SCHED_YIELD))
 
@@ -55,6 +58,13 @@ void vcpu_pv_enforce(struct vcpu *vcpu, bool on)
 {
 	vcpu->pv.enforce_cpuid = on;
 	pv_update_allowed(vcpu);
+}
+
+void vcpu_pv_reset(struct vcpu *vcpu)
+{
+	vcpu->pv.system_time = 0;
+	vcpu->pv.steal_time = 0;
+	vcpu->pv.marked = false;
 }
 
 void vcpu_pv_init(struct vcpu *vcpu)

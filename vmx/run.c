@@ -16,6 +16,7 @@
 #include <asm/tlbflush.h>
 
 #include "compat.h"
+#include "guest_state.h"
 #include "irq.h"
 #include "vmx.h"
 
@@ -42,6 +43,19 @@ void __init vmx_run_init(void)
 
 /* ---- Requests ---- */
 
+#define REQS_PV		(BIT(REQ_CLOCK) | BIT(REQ_CLOCK_MASTER) | BIT(REQ_STEAL))
+
+/* What is told in memory shared with the guest; the base before what is derived from it. */
+static noinline void serve_pv_requests(struct vcpu *vcpu)
+{
+	if (vcpu_take_request(vcpu, REQ_CLOCK_MASTER))
+		pvclock_renew(vcpu->vm);
+	if (vcpu_take_request(vcpu, REQ_CLOCK))
+		pvclock_update(vcpu);
+	if (vcpu_take_request(vcpu, REQ_STEAL))
+		steal_update(vcpu);
+}
+
 /* Those that end or delay the run; interrupts on. RUN_RESUME, RUN_TO_USER or -errno. */
 static int serve_requests(struct vcpu *vcpu)
 {
@@ -53,6 +67,8 @@ static int serve_requests(struct vcpu *vcpu)
 	}
 	if (unlikely(vcpu_test_request(vcpu, REQ_STEPPED)))
 		return debug_step_exit(vcpu);
+	if (unlikely(READ_ONCE(vcpu->requests) & REQS_PV))
+		serve_pv_requests(vcpu);
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		to_vmx(vcpu)->tlb_flush = true;
 	if (unlikely(vcpu_take_request(vcpu, REQ_DIRTY_RING)) && dirty_ring_soft_full(vcpu)) {

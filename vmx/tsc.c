@@ -31,8 +31,9 @@ u64 vcpu_read_tsc(struct vcpu *vcpu)
 
 static void set_offset(struct vcpu *vcpu, u64 offset)
 {
-	vcpu->tsc_offset = offset;
+	WRITE_ONCE(vcpu->tsc_offset, offset);
 	vcpu_request(vcpu, REQ_TSC);
+	pvclock_tsc_changed(vcpu);
 }
 
 static bool near_host(u32 khz)
@@ -59,6 +60,7 @@ int vcpu_set_tsc_khz(struct vcpu *vcpu, u32 khz)
 	vcpu->tsc_ratio = ratio;
 	vcpu->tsc_khz = khz;
 	vcpu_request(vcpu, REQ_TSC);
+	pvclock_tsc_changed(vcpu);
 	return 0;
 }
 
@@ -81,6 +83,18 @@ static bool in_step(const struct vcpu *vcpu, u64 value, u64 elapsed_ns)
 		return false;
 	expected = vm->tsc_last_write + mul_u64_u32_div(elapsed_ns, vcpu->tsc_khz, USEC_PER_SEC);
 	return value < expected + second && value + second > expected;
+}
+
+/* vm->tsc_lock held: what the next writer's value is compared with. */
+static void remember_write(struct vcpu *vcpu, u64 value, u64 offset, u64 now)
+{
+	struct vm *vm = vcpu->vm;
+
+	vm->tsc_last_write = value;
+	vm->tsc_last_nsec = now;
+	vm->tsc_last_khz = vcpu->tsc_khz;
+	vm->tsc_last_offset = offset;
+	set_offset(vcpu, offset);
 }
 
 static void synchronize(struct vcpu *vcpu, u64 value, bool user)
@@ -106,12 +120,81 @@ static void synchronize(struct vcpu *vcpu, u64 value, bool user)
 		}
 	}
 	vm->tsc_user_set |= user;
-	vm->tsc_last_write = value;
-	vm->tsc_last_nsec = now;
-	vm->tsc_last_khz = vcpu->tsc_khz;
-	vm->tsc_last_offset = offset;
-	set_offset(vcpu, offset);
+	remember_write(vcpu, value, offset, now);
 	raw_spin_unlock_irqrestore(&vm->tsc_lock, flags);
+}
+
+void vcpu_set_tsc_offset(struct vcpu *vcpu, u64 offset)
+{
+	struct vm *vm = vcpu->vm;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&vm->tsc_lock, flags);
+	vm->tsc_user_set = true;
+	remember_write(vcpu, scale(vcpu, rdtsc()) + offset, offset, ktime_get_boottime_ns());
+	raw_spin_unlock_irqrestore(&vm->tsc_lock, flags);
+}
+
+/* ---- Hosts whose TSCs cannot be relied on ---- */
+
+/* Host cycles that suspends took from the TSC, which began anew; written by the last CPU alone. */
+static u64 lost_in_suspends;
+static u64 tsc_at_suspend;
+
+void tsc_host_suspend(void)
+{
+	tsc_at_suspend = rdtsc();
+}
+
+void tsc_host_resume(void)
+{
+	u64 now = rdtsc();
+
+	if (now < tsc_at_suspend)
+		WRITE_ONCE(lost_in_suspends, lost_in_suspends + tsc_at_suspend - now);
+	pvclock_host_resumed();
+}
+
+/* The first to come moves what later writers are compared with as well. */
+static noinline void make_up_for_suspend(struct vcpu *vcpu)
+{
+	u64 lost = READ_ONCE(lost_in_suspends), cycles = scale(vcpu, lost - vcpu->tsc_lost);
+	struct vm *vm = vcpu->vm;
+	unsigned long flags;
+
+	vcpu->tsc_lost = lost;
+	raw_spin_lock_irqsave(&vm->tsc_lock, flags);
+	if (vm->tsc_last_offset == vcpu->tsc_offset)
+		vm->tsc_last_offset += cycles;
+	set_offset(vcpu, vcpu->tsc_offset + cycles);
+	raw_spin_unlock_irqrestore(&vm->tsc_lock, flags);
+}
+
+/* The counters of this host's CPUs drift apart or stop: time goes by the clock instead. */
+static noinline void follow_clock(struct vcpu *vcpu)
+{
+	u64 elapsed = ktime_get_boottime_ns() - vcpu->ns_at_put;
+	u64 target = vcpu->tsc_at_put + mul_u64_u32_div(elapsed, vcpu->tsc_khz, USEC_PER_SEC);
+
+	set_offset(vcpu, target - scale(vcpu, rdtsc()));
+}
+
+void vcpu_tsc_load(struct vcpu *vcpu, bool moved)
+{
+	if (unlikely(vcpu->tsc_lost != READ_ONCE(lost_in_suspends)))
+		make_up_for_suspend(vcpu);
+	if (unlikely(check_tsc_unstable()) && vcpu->tsc_at_put)
+		follow_clock(vcpu);
+	if (moved && vcpu->pv.system_time && !READ_ONCE(vcpu->vm->clock.stable))
+		vcpu_request(vcpu, REQ_CLOCK);
+}
+
+void vcpu_tsc_put(struct vcpu *vcpu)
+{
+	if (likely(!check_tsc_unstable()))
+		return;
+	vcpu->tsc_at_put = vcpu_read_tsc(vcpu);
+	vcpu->ns_at_put = ktime_get_boottime_ns();
 }
 
 /*
@@ -141,6 +224,7 @@ void tsc_adjust_write(struct vcpu *vcpu, u64 value, bool host)
 
 void tsc_vcpu_init(struct vcpu *vcpu)
 {
+	vcpu->tsc_lost = READ_ONCE(lost_in_suspends);
 	/* The VM's default has been checked when it was set. */
 	vcpu_set_tsc_khz(vcpu, READ_ONCE(vcpu->vm->default_tsc_khz));
 	if (!vcpu->tsc_khz)

@@ -252,6 +252,7 @@ void vcpu_hw_reset(struct vcpu *vcpu, bool init_event)
 	reset_registers(vcpu);
 	vmcs_put(vmx);
 	msr_vcpu_reset(vcpu, init_event);
+	vcpu_pv_reset(vcpu);
 	vmx_exceptions_update(vcpu);
 	vmx_cpuid_changed(vcpu);
 	cpuid_update_dynamic(vcpu);
@@ -337,11 +338,16 @@ int __init vmx_module_init(void)
 	ret = vmx_switch_init();
 	if (ret)
 		goto err_host;
-	ret = vmx_hw_init();
+	ret = pvclock_module_init();
 	if (ret)
 		goto err_switch;
+	ret = vmx_hw_init();
+	if (ret)
+		goto err_clock;
 	return 0;
 
+err_clock:
+	pvclock_module_exit();
 err_switch:
 	vmx_switch_exit();
 err_host:
@@ -352,6 +358,7 @@ err_host:
 void vmx_module_exit(void)
 {
 	vmx_hw_exit();
+	pvclock_module_exit();
 	vmx_switch_exit();
 	host_exit();
 }

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "runner.h"
+#include "aml.h"
 
 /*
  * No PM timer, no general-purpose events and no fixed buttons: a guest spends time on each of them.
@@ -20,7 +20,7 @@
 #define CONTROL_SCI_EN	0x0001
 #define CONTROL_SLP_EN	0x20	/* in the control register's upper byte, as is the type */
 #define SLP_TYPE(high)	(((high) >> 2) & 7)
-#define SLP_TYPE_S5	5		/* as in \_S5 below */
+#define SLP_TYPE_S5	5		/* as the DSDT's \_S5 says */
 
 #define RESET_PORT	0xcf9
 #define RESET_VALUE	0x06
@@ -144,29 +144,6 @@ static_assert(sizeof(struct rsdp) == 36, "RSDP");
 static_assert(sizeof(struct facs) == 64, "FACS");
 static_assert(sizeof(struct fadt) == 268, "FADT of revision 5");
 
-/*
- * Name (\_S5, Package () { 5, 5, 0, 0 })
- * Scope (\_SB) {
- *     Device (COM1) {
- *         Name (_HID, EisaId ("PNP0501"))
- *         Name (_CRS, ResourceTemplate () {
- *             IO (Decode16, 0x03f8, 0x03f8, 1, 8)
- *             IRQNoFlags () { 4 }
- *         })
- *     }
- * }
- */
-static const u8 dsdt_aml[] = {
-	0x08, '_', 'S', '5', '_',
-	0x12, 0x08, 0x04, 0x0a, SLP_TYPE_S5, 0x0a, SLP_TYPE_S5, 0x00, 0x00,
-	0x10, 0x2c, '_', 'S', 'B', '_',
-	0x5b, 0x82, 0x25, 'C', 'O', 'M', '1',
-	0x08, '_', 'H', 'I', 'D', 0x0c, 0x41, 0xd0, 0x05, 0x01,
-	0x08, '_', 'C', 'R', 'S', 0x11, 0x10, 0x0a, 0x0d,
-	0x47, 0x01, 0xf8, 0x03, 0xf8, 0x03, 0x01, 0x08,
-	0x22, 1 << IRQ_COM1, 0x00, 0x79, 0x00,
-};
-
 /**
  * struct builder - tables being laid out one after the other
  * @base: host address of FIRMWARE_START
@@ -213,13 +190,15 @@ static void finish(struct sdt_header *h, const char *signature, u8 revision, siz
 	h->checksum = checksum(h, len);
 }
 
-static u32 build_dsdt(struct builder *b)
+static u32 build_dsdt(struct builder *b, struct vm *vm)
 {
+	static u8 body[FIRMWARE_END - FIRMWARE_START];
+	size_t len = aml_dsdt(vm, SLP_TYPE_S5, body, sizeof(body));
 	struct sdt_header *h;
-	u32 at = place(b, sizeof(*h) + sizeof(dsdt_aml), &h);
+	u32 at = place(b, sizeof(*h) + len, &h);
 
-	memcpy(h + 1, dsdt_aml, sizeof(dsdt_aml));
-	finish(h, "DSDT", 2, sizeof(*h) + sizeof(dsdt_aml));
+	memcpy(h + 1, body, len);
+	finish(h, "DSDT", 2, sizeof(*h) + len);
 	return at;
 }
 
@@ -241,9 +220,9 @@ static struct gas port(u64 address, u8 bits, u8 access)
 	};
 }
 
-static u32 build_fadt(struct builder *b)
+static u32 build_fadt(struct builder *b, struct vm *vm)
 {
-	u32 dsdt = build_dsdt(b), facs = build_facs(b), at;
+	u32 dsdt = build_dsdt(b, vm), facs = build_facs(b), at;
 	struct fadt *f;
 
 	at = place(b, sizeof(*f), &f);
@@ -279,6 +258,12 @@ struct madt_lapic {
 	u32 flags;
 } __packed;
 
+/* The same for an id that one byte cannot hold, or the one that means all. */
+struct madt_x2apic {
+	u8 type, length, reserved[2];
+	u32 apic_id, flags, uid;
+} __packed;
+
 struct madt_ioapic {
 	u8 type, length, id, reserved;
 	u32 address, gsi_base;
@@ -296,6 +281,26 @@ struct madt_nmi {
 	u8 lint;
 } __packed;
 
+struct madt_x2apic_nmi {
+	u8 type, length;
+	u16 flags;
+	u32 uid;
+	u8 lint, reserved[3];
+} __packed;
+
+static u8 *madt_processor(u8 *p, u32 id)
+{
+	const struct madt_lapic lapic = {
+		.length = sizeof(lapic), .uid = (u8)id, .apic_id = (u8)id, .flags = 1,
+	};
+	const struct madt_x2apic x2apic = {
+		.type = 9, .length = sizeof(x2apic), .uid = id, .apic_id = id, .flags = 1,
+	};
+
+	return id < XAPIC_IDS ? mempcpy(p, &lapic, sizeof(lapic)) :
+				mempcpy(p, &x2apic, sizeof(x2apic));
+}
+
 static u32 build_madt(struct builder *b, unsigned int nr_cpus)
 {
 	/* Interrupt 0 needs no override: KVM's default routing has the PIT at IOAPIC pin 0. */
@@ -309,24 +314,26 @@ static u32 build_madt(struct builder *b, unsigned int nr_cpus)
 	const struct madt_nmi nmi = {
 		.type = 4, .length = sizeof(nmi), .uid = 0xff, .lint = 1,
 	};
-	size_t len = sizeof(struct sdt_header) + 8 + nr_cpus * sizeof(struct madt_lapic) +
-		     sizeof(ioapic) + sizeof(sci) + sizeof(nmi);
+	const struct madt_x2apic_nmi x2apic_nmi = {
+		.type = 10, .length = sizeof(x2apic_nmi), .uid = ~0u, .lint = 1,
+	};
+	u32 large = nr_cpus > XAPIC_IDS ? nr_cpus - XAPIC_IDS : 0;
+	size_t len = sizeof(struct sdt_header) + 8 + sizeof(ioapic) + sizeof(sci) + sizeof(nmi) +
+		     (nr_cpus - large) * sizeof(struct madt_lapic) +
+		     large * sizeof(struct madt_x2apic) + (large ? sizeof(x2apic_nmi) : 0);
 	const u32 fixed[2] = { LAPIC_ADDR, MADT_PC_COMPATIBLE };
 	struct sdt_header *h;
 	u32 at = place(b, len, &h);
 	u8 *p = (u8 *)(h + 1);
 
 	p = mempcpy(p, fixed, sizeof(fixed));
-	for (unsigned int i = 0; i < nr_cpus; i++) {
-		const struct madt_lapic lapic = {
-			.length = sizeof(lapic), .uid = (u8)i, .apic_id = (u8)i, .flags = 1,
-		};
-
-		p = mempcpy(p, &lapic, sizeof(lapic));
-	}
+	for (u32 i = 0; i < nr_cpus; i++)
+		p = madt_processor(p, i);
 	p = mempcpy(p, &ioapic, sizeof(ioapic));
 	p = mempcpy(p, &sci, sizeof(sci));
-	memcpy(p, &nmi, sizeof(nmi));
+	p = mempcpy(p, &nmi, sizeof(nmi));
+	if (large)
+		memcpy(p, &x2apic_nmi, sizeof(x2apic_nmi));
 	finish(h, "APIC", 3, len);
 	return at;
 }
@@ -340,7 +347,7 @@ static void build_tables(struct vm *vm)
 
 	/* The RSDP comes first, where boot_params.acpi_rsdp_addr and a scan expect it. */
 	place(&b, sizeof(*rsdp), &rsdp);
-	table[0] = build_fadt(&b);
+	table[0] = build_fadt(&b, vm);
 	table[1] = build_madt(&b, vm->nr_vcpus);
 	rsdt = place(&b, sizeof(*h) + sizeof(table), &h);
 	memcpy(h + 1, table, sizeof(table));

@@ -128,6 +128,7 @@ void console_flush(struct vm *vm)
 		atomic_store_explicit(&con->out_tail, tail, memory_order_release);
 	}
 	serial_drained(vm->serial);
+	virtio_console_drained(vm);
 }
 
 /* Keeps as many bytes free as may be given back. */
@@ -222,5 +223,8 @@ void console_input(struct vm *vm)
 			push_in(con, buf[i]);
 		}
 	}
-	serial_input(vm->serial, false);
+	if (vm->virtio_console)
+		virtio_console_input(vm);
+	else
+		serial_input(vm->serial, false);
 }

@@ -54,8 +54,10 @@ static void adjust_features(struct vcpu *v, struct kvm_cpuid_entry2 *e)
 {
 	u32 nr = v->vm->nr_vcpus;
 
-	/* APIC id, and ids reserved for the package, in the upper half. */
-	e->ebx = (e->ebx & 0xffff) | v->index << 24 | (1u << id_bits(nr)) << 16;
+	u32 ids = 1u << id_bits(nr);
+
+	/* APIC id, and ids reserved for the package, in the upper half: a byte each. */
+	e->ebx = (e->ebx & 0xffff) | v->index << 24 | (ids > 0xff ? 0xff : ids) << 16;
 	e->ecx |= F1C_HYPERVISOR;
 	/* Older kernels offer the deadline timer only through the capability. */
 	if (vm_has(v->vm, KVM_CAP_TSC_DEADLINE_TIMER))
@@ -71,7 +73,9 @@ static void adjust_caches(struct vcpu *v, struct kvm_cpuid_entry2 *e)
 
 	if (!type)
 		return;
-	e->eax = (e->eax & 0x3fff) | ids << 26 | (level >= 3 ? ids << 14 : 0);
+	/* 6 bits for cores, 12 for ids; leaf 0xB tells what they cannot. */
+	e->eax = (e->eax & 0x3fff) | (ids > 0x3f ? 0x3f : ids) << 26 |
+		 (level >= 3 ? ids << 14 : 0);
 }
 
 /* One package of single-threaded cores. */

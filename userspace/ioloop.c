@@ -181,6 +181,7 @@ void ioloop_run(struct vm *vm)
 	}
 	/* The guest may still print on its way out of KVM_RUN. */
 	vcpu_stop_all(vm);
+	virtio_stop_all(vm);
 	if (vm->coalesce)
 		coalesce_drain_slow(vm->coalesce);
 	drain(vm, p);

@@ -91,7 +91,8 @@ static void check_header(const struct image *img, struct kernel *k)
 
 static void load_cmdline(struct vm *vm, const struct image *img, struct boot_params *bp)
 {
-	const char *line = loader_cmdline(vm, "console=ttyS0");
+	const char *line = loader_cmdline(vm, vm->opt->virtio_console ?
+					  "console=ttyS0 console=hvc0" : "console=ttyS0");
 	size_t len = strlen(line) + 1;
 
 	if (len > bp->hdr.cmdline_size + 1ull)

@@ -133,6 +133,77 @@ static bool set_timeout(struct options *opt, const char *val)
 	return true;
 }
 
+/* Cut @word off the end of @val, a copy of the argument. Returns false when it is not there. */
+static bool cut_suffix(char *val, const char *word)
+{
+	size_t len = strlen(val), n = strlen(word);
+
+	if (len < n || strcmp(val + len - n, word))
+		return false;
+	val[len - n] = '\0';
+	return true;
+}
+
+static bool set_disk(struct options *opt, const char *val)
+{
+	struct disk_option *disk = &opt->disk[opt->nr_disks];
+	char *path = strdup(val);
+
+	if (!path || opt->nr_disks == MAX_DISKS)
+		return false;
+	disk->readonly = cut_suffix(path, ",readonly");
+	disk->path = path;
+	opt->nr_disks++;
+	return *path;
+}
+
+/* Locally administered, and the same in every run of a guest. */
+static void derive_mac(struct net_option *net)
+{
+	u32 hash = 2166136261u;
+
+	for (const char *p = net->tap; *p; p++)
+		hash = (hash ^ (u8)*p) * 16777619u;
+	net->mac[0] = 0x52;
+	net->mac[1] = 0x54;
+	memcpy(net->mac + 2, &hash, sizeof(hash));
+}
+
+static bool parse_mac(const char *val, u8 mac[6])
+{
+	int used = 0;
+
+	return sscanf(val, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", mac, mac + 1, mac + 2, mac + 3,
+		      mac + 4, mac + 5, &used) == 6 && !val[used] && !(mac[0] & 1);
+}
+
+static bool set_net(struct options *opt, const char *val)
+{
+	struct net_option *net = &opt->net[opt->nr_nets];
+	const char *comma = strchrnul(val, ',');
+	size_t len = (size_t)(comma - val);
+
+	if (opt->nr_nets == MAX_NETS || !len || len >= sizeof(net->tap))
+		return false;
+	memcpy(net->tap, val, len);
+	derive_mac(net);
+	opt->nr_nets++;
+	return !*comma || (!strncmp(comma, ",mac=", 5) && parse_mac(comma + 5, net->mac));
+}
+
+static bool set_rng(struct options *opt, const char *val)
+{
+	(void)val;
+	opt->rng = true;
+	return true;
+}
+
+static bool set_console(struct options *opt, const char *val)
+{
+	opt->virtio_console = !strcmp(val, "virtio");
+	return opt->virtio_console || !strcmp(val, "serial");
+}
+
 static bool set_reboot(struct options *opt, const char *val)
 {
 	(void)val;
@@ -163,6 +234,11 @@ static const struct option_desc run_options[] = {
 	{ "initrd", "FILE", "initial ramdisk or multiboot module; may be repeated", set_initrd },
 	{ "load-addr", "ADDR", "where a flat binary is loaded and entered (default 0x7c00)",
 	  set_load_addr },
+	{ "disk", "FILE", "raw disk image, or FILE,readonly; may be repeated", set_disk },
+	{ "net", "TAP", "network over a tap interface, or TAP,mac=ADDR; may be repeated",
+	  set_net },
+	{ "rng", NULL, "have a source of random numbers", set_rng },
+	{ "console", "KIND", "what stdin goes to: serial (default) or virtio", set_console },
 	{ "device", "PATH", "KVM-style device to use (default " DEFAULT_DEVICE ")", set_device },
 	{ "debug-exit", "PORT", "end with the value the guest writes to PORT as exit status",
 	  set_debug_exit },

@@ -45,6 +45,7 @@ static void create_machine(struct vm *vm)
 	vm->serial = serial_create(vm);
 	vm->rtc = rtc_create(vm);
 	i8042_create(vm);
+	virtio_create(vm);
 	acpi_create(vm);
 	platform_create(vm);
 	loader_load(vm);
@@ -71,6 +72,7 @@ int cmd_run(const struct options *opt, u64 start)
 	terminal_guard();
 	ioloop_block_signals();
 	terminal_raw();
+	virtio_start_all(&vm);
 	vcpu_start_all(&vm);
 	ioloop_run(&vm);
 	terminal_restore();

@@ -42,7 +42,11 @@ static inline u64 align_up(u64 x, u64 a)
 
 #define RUNNER_VERSION	"0.1"
 #define MAX_INITRDS	8
-#define MAX_VCPUS	64
+#define MAX_VCPUS	1024
+#define XAPIC_IDS	255		/* ids from 0 on that an 8-bit destination can name */
+#define MAX_DISKS	8
+#define MAX_NETS	4
+#define MAX_VIRTIO	12
 
 /*
  * The guest-physical map. RAM fills 0 to LOW_RAM_END and goes on at 4 GiB; what is below 4 GiB and
@@ -54,6 +58,10 @@ static inline u64 align_up(u64 x, u64 a)
 #define TSS_ADDR	0xfffbd000u	/* three pages, likewise */
 #define LAPIC_ADDR	0xfee00000u
 #define IOAPIC_ADDR	0xfec00000u
+
+/* One page of registers for each virtio device. */
+#define VIRTIO_LEN	0x1000u
+#define VIRTIO_BASE(n)	(0xd0000000ull + (n) * VIRTIO_LEN)
 
 /* What the loaders put below 1 MiB. Everything up to EBDA_START is the guest's once it runs. */
 #define BOOT_GDT	0x0500u
@@ -78,6 +86,26 @@ static inline u64 align_up(u64 x, u64 a)
 /* ---- options.c ---- */
 
 /**
+ * struct disk_option - one --disk
+ * @path: image
+ * @readonly: the guest cannot write to it
+ */
+struct disk_option {
+	const char *path;
+	bool readonly;
+};
+
+/**
+ * struct net_option - one --net
+ * @tap: name of the host's interface
+ * @mac: the guest's address
+ */
+struct net_option {
+	char tap[16];
+	u8 mac[6];
+};
+
+/**
  * struct options - what the command line asks for
  * @device: path of the KVM-style device
  * @image: file to boot
@@ -89,6 +117,12 @@ static inline u64 align_up(u64 x, u64 a)
  * @debug_exit: port whose written value ends the run, or -1
  * @smp: number of vCPUs, 1 to MAX_VCPUS
  * @timeout: seconds of real time after which the run ends, 0 for none
+ * @disk: disk images
+ * @nr_disks: how many
+ * @net: network interfaces
+ * @nr_nets: how many
+ * @rng: have an entropy device
+ * @virtio_console: stdin goes to a virtio console, not to the serial port
  * @raw_append: pass the command line exactly as given
  * @reboot: start again when the guest asks for a reset
  * @stats: print statistics at the end
@@ -105,6 +139,12 @@ struct options {
 	int debug_exit;
 	unsigned int smp;
 	unsigned int timeout;
+	struct disk_option disk[MAX_DISKS];
+	unsigned int nr_disks;
+	struct net_option net[MAX_NETS];
+	unsigned int nr_nets;
+	bool rng;
+	bool virtio_console;
 	bool raw_append;
 	bool reboot;
 	bool stats;
@@ -343,7 +383,8 @@ void console_settle(struct console *con);
  * @con: the console
  * @byte: where it goes
  *
- * Callers hold the serial port's lock. Returns false when there is none.
+ * Callers hold the serial port's lock, or are the virtio console's thread, to which all input goes
+ * when there is one. Returns false when there is none.
  */
 bool console_receive(struct console *con, u8 *byte);
 
@@ -381,6 +422,16 @@ void serial_write(struct serial *s, unsigned int reg, u8 val);
 
 /** serial_input() - the console has new bytes, or a break. @s: the port. @brk: a break came */
 void serial_input(struct serial *s, bool brk);
+
+/**
+ * serial_relay() - send bytes that are not the serial port's to the console
+ * @s: the port, with which they share it
+ * @buf: the bytes
+ * @len: how many
+ *
+ * Returns how many the console had room for.
+ */
+size_t serial_relay(struct serial *s, const u8 *buf, size_t len);
 
 /** serial_drained() - the console's output ring has room again. @s: the port */
 void serial_drained(struct serial *s);
@@ -426,6 +477,40 @@ void platform_create(struct vm *vm);
 
 /** acpi_create() - write the tables, register the power-management ports. @vm: has its RAM */
 void acpi_create(struct vm *vm);
+
+/* ---- virtio.c, virtio_mmio.c and the devices; see virtio.h ---- */
+
+struct virtio_dev;
+
+/** virtio_create() - put the devices of the command line on @vm; before acpi_create() */
+void virtio_create(struct vm *vm);
+
+/** virtio_start_all() - let the devices' threads run. @vm: about to run */
+void virtio_start_all(struct vm *vm);
+
+/** virtio_stop_all() - end the devices' threads; no request is left half done. @vm: stopped */
+void virtio_stop_all(struct vm *vm);
+
+/** virtio_gsi() - interrupt line of a device. @index: which one */
+unsigned int virtio_gsi(unsigned int index);
+
+/** virtio_blk_create() - a disk. @vm: the VM. @opt: its image */
+void virtio_blk_create(struct vm *vm, const struct disk_option *opt);
+
+/** virtio_net_create() - a network interface. @vm: the VM. @opt: the host's side of it */
+void virtio_net_create(struct vm *vm, const struct net_option *opt);
+
+/** virtio_rng_create() - an entropy source. @vm: the VM */
+void virtio_rng_create(struct vm *vm);
+
+/** virtio_console_create() - a console in place of the serial port's. @vm: the VM */
+void virtio_console_create(struct vm *vm);
+
+/** virtio_console_input() - there is new input for it. @vm: has a virtio console */
+void virtio_console_input(struct vm *vm);
+
+/** virtio_console_drained() - there is room for output again; a no-op without one. @vm: the VM */
+void virtio_console_drained(struct vm *vm);
 
 /* ---- vm.c ---- */
 
@@ -521,6 +606,9 @@ struct port_count {
  * @serial: COM1
  * @coalesce: ring of collected output, or NULL
  * @rtc: the clock
+ * @virtio: the virtio devices
+ * @nr_virtio: how many
+ * @virtio_console: the one that is a console, or NULL
  * @wake_fd: eventfd that wakes the I/O thread
  * @stop: an enum stop_kind; set once
  * @status: exit status that goes with @stop
@@ -543,6 +631,9 @@ struct vm {
 	struct serial *serial;
 	struct coalesce *coalesce;
 	struct rtc *rtc;
+	struct virtio_dev *virtio[MAX_VIRTIO];
+	unsigned int nr_virtio;
+	struct virtio_dev *virtio_console;
 	int wake_fd;
 	atomic_int stop;
 	int status;

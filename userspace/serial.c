@@ -144,7 +144,8 @@ static void refill(struct serial *s)
 {
 	u8 byte;
 
-	if (s->mcr & MCR_LOOP || (s->mcr_written && !(s->mcr & MCR_RTS)))
+	if (s->vm->virtio_console || s->mcr & MCR_LOOP ||
+	    (s->mcr_written && !(s->mcr & MCR_RTS)))
 		return;
 	while (s->count < capacity(s) && console_receive(&s->vm->console, &byte))
 		push(s, byte, false, true);
@@ -392,6 +393,17 @@ void serial_input(struct serial *s, bool brk)
 	latch_break(s);
 	update_irq(s);
 	pthread_mutex_unlock(&s->lock);
+}
+
+size_t serial_relay(struct serial *s, const u8 *buf, size_t len)
+{
+	size_t n = 0;
+
+	pthread_mutex_lock(&s->lock);
+	while (n < len && console_send(&s->vm->console, buf[n]))
+		n++;
+	pthread_mutex_unlock(&s->lock);
+	return n;
 }
 
 void serial_drained(struct serial *s)

@@ -115,6 +115,25 @@ static void create_irqchips(struct vm *vm)
 		die_ioctl(vm->fd, "KVM_CREATE_PIT2");
 }
 
+/* Ids that a byte cannot hold want 32-bit destinations; the device then knows no broadcast id. */
+static void check_vcpus(struct vm *vm)
+{
+	struct kvm_enable_cap cap = {
+		.cap = KVM_CAP_X2APIC_API,
+		.args = { KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK },
+	};
+	int max = vm_has(vm, KVM_CAP_MAX_VCPUS);
+
+	/* A device that does not tell has at least these. */
+	if (vm->nr_vcpus > (unsigned int)(max > 4 ? max : 4))
+		die("%s has at most %d virtual CPUs", vm->opt->device, max);
+	if (vm->nr_vcpus <= XAPIC_IDS)
+		return;
+	if (!vm_has(vm, KVM_CAP_X2APIC_API) || ioctl(vm->fd, KVM_ENABLE_CAP, &cap))
+		die_ioctl(vm->fd, "no more than %u virtual CPUs without KVM_CAP_X2APIC_API",
+			  XAPIC_IDS);
+}
+
 void vm_create(struct vm *vm)
 {
 	open_device(vm);
@@ -123,6 +142,7 @@ void vm_create(struct vm *vm)
 		die_ioctl(vm->dev_fd, "%s refuses to create a VM (see kvmlet check)",
 			  vm->opt->device);
 	vm->nr_vcpus = vm->opt->smp;
+	check_vcpus(vm);
 	create_irqchips(vm);
 	create_ram(vm);
 	if (vm->opt->stats || vm->opt->verbose) {

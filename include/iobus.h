@@ -14,7 +14,11 @@ struct vcpu;
 struct vm;
 struct iobus_dev;
 
-enum iobus_kind { IOBUS_PIO, IOBUS_MMIO, NR_IOBUSES };
+/*
+ * IOBUS_FAST_MMIO holds what needs neither length nor value of a write to memory: such a write is
+ * not decoded.
+ */
+enum iobus_kind { IOBUS_PIO, IOBUS_MMIO, IOBUS_FAST_MMIO, NR_IOBUSES };
 
 /**
  * struct iobus_ops - what an in-kernel device does on an access inside its range
@@ -38,18 +42,25 @@ struct iobus_dev {
 	const struct iobus_ops *ops;
 	gpa_t base;
 	gpa_t len;
+	bool any_len;		/* an access that begins inside may end outside */
+	bool eventfd;		/* not counted against the limit of devices */
 };
 
 /* Sorted by base; replaced as a whole under vm->slots_lock, read under RCU. */
 struct iobus_table {
 	struct rcu_head rcu;
 	unsigned int nr;
-	u16 low[256];		/* of the low addresses: index in @dev plus 1, 0 for none */
-	struct iobus_dev *dev[];
+	u16 low[256];		/* of the low addresses: last place in @range plus 1, 0 for none */
+	struct {
+		gpa_t base;
+		gpa_t reach;	/* the largest end of all ranges up to this one */
+		struct iobus_dev *dev;	/* NULL: gone */
+	} range[];
 };
 
 struct iobus {
 	struct iobus_table __rcu *table;
+	unsigned int nr_devices;	/* without eventfds; vm->slots_lock */
 };
 
 /**
@@ -58,7 +69,8 @@ struct iobus {
  * @kind: which bus
  * @dev: the device's range, filled in; must outlive its registration by an RCU grace period
  *
- * Return: 0, -EEXIST on overlap with an earlier range, -ENOSPC past 1000 ranges, -ENOMEM.
+ * Ranges may overlap; of several that cover an access the one with the highest base is asked first.
+ * Return: 0, -ENOSPC past 1000 ranges that are not eventfds' or 16384 in all, -ENOMEM.
  */
 int iobus_register(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev);
 
@@ -71,7 +83,7 @@ int iobus_register(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev);
 void iobus_unregister(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev);
 
 /**
- * iobus_read() - read from the in-kernel device that covers the whole access
+ * iobus_read() - read from an in-kernel device that covers the whole access and takes it
  * @vcpu: accessing vCPU
  * @kind: which bus
  * @addr: port or guest physical address
@@ -83,7 +95,7 @@ void iobus_unregister(struct vm *vm, enum iobus_kind kind, struct iobus_dev *dev
 int iobus_read(struct vcpu *vcpu, enum iobus_kind kind, gpa_t addr, unsigned int len, void *data);
 
 /**
- * iobus_write() - write to the in-kernel device that covers the whole access
+ * iobus_write() - write to an in-kernel device that covers the whole access and takes it
  * @vcpu: accessing vCPU
  * @kind: which bus
  * @addr: port or guest physical address

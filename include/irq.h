@@ -82,6 +82,16 @@ int irqchip_set(struct vm *vm, const struct kvm_irqchip *chip);
 int irq_line_set(struct vm *vm, unsigned int source, u32 gsi, int level);
 
 /**
+ * irq_line_pulse() - an edge: the GSI goes up and down again
+ * @vm: the VM, with an irqchip
+ * @source: IRQ_SOURCE_*
+ * @gsi: any value
+ *
+ * Any context with IRQs on or off.
+ */
+void irq_line_pulse(struct vm *vm, unsigned int source, u32 gsi);
+
+/**
  * irqchip_x2apic_api() - KVM_CAP_X2APIC_API
  * @vm: the VM
  * @flags: KVM_X2APIC_API_USE_32BIT_IDS, KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK
@@ -447,6 +457,47 @@ int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *z)
  * @vm: the VM, without users
  */
 void coalesced_destroy(struct vm *vm);
+
+/* ---- eventfds (irq/irqfd.c, irq/ioeventfd.c) ---- */
+
+/**
+ * irqfd_vm_init() - a new VM has none
+ * @vm: the VM, being made
+ */
+void irqfd_vm_init(struct vm *vm);
+
+/**
+ * irqfd_ioctl() - KVM_IRQFD: an eventfd whose signal is an interrupt
+ * @vm: the VM; caller holds none of its locks. May sleep.
+ * @args: kernel copy, unchecked
+ *
+ * Once an irqfd is deassigned no interrupt comes of it any more.
+ * Return: 0; -EINVAL on bad flags, another file than an eventfd, or resampling without IOAPIC;
+ * -EAGAIN without irqchip; -EBADF; -EBUSY when the eventfd is one of this VM's already; -ENOMEM.
+ */
+int irqfd_ioctl(struct vm *vm, const struct kvm_irqfd *args);
+
+/**
+ * irqfd_release_all() - deassign all
+ * @vm: the VM, whose fd is gone. May sleep.
+ */
+void irqfd_release_all(struct vm *vm);
+
+/**
+ * ioeventfd_ioctl() - KVM_IOEVENTFD: an eventfd that a guest's write signals
+ * @vm: the VM; caller holds none of its locks. May sleep.
+ * @args: kernel copy, unchecked
+ *
+ * Return: 0; -EINVAL on a bad length, flag or range; -EBADF; -EEXIST when a write could mean two;
+ * -ENOENT when there is none to be deassigned; -ENOSPC; -ENOMEM.
+ */
+int ioeventfd_ioctl(struct vm *vm, const struct kvm_ioeventfd *args);
+
+/**
+ * ioeventfd_destroy() - free them
+ * @vm: the VM, without users; its buses are gone
+ */
+void ioeventfd_destroy(struct vm *vm);
 
 /* ---- What irq/ needs of the rest (offered by vmx/ and ioctl/) ---- */
 

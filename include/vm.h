@@ -19,6 +19,7 @@
 #include <linux/refcount.h>
 #include <linux/spinlock.h>
 #include <linux/srcu.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "../emulate/emulate.h"
@@ -53,6 +54,13 @@ struct vm {
 	struct list_head coalesced;		/* zones; slots_lock */
 	void *coalesced_ring;			/* set once by cmpxchg; shared with user space */
 	raw_spinlock_t coalesced_lock;		/* producers */
+	struct list_head ioeventfds;		/* slots_lock */
+
+	struct list_head irqfds;		/* on their wait queues; irqfd_lock */
+	struct list_head irqfds_closed;		/* their eventfd went away; irqfd_lock */
+	raw_spinlock_t irqfd_lock;
+	struct work_struct irqfd_reap;		/* frees the latter */
+	struct list_head resamplers;		/* lock to change, RCU to read */
 
 	/* PIC, IOAPIC, LAPICs in the kernel; set once under lock (smp_store_release) */
 	bool irqchip;

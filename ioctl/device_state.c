@@ -53,6 +53,11 @@ static int vm_ioctl_signal_msi(struct vm *vm, void *arg)
 	return irq_msi_send(vm, msi);
 }
 
+static int vm_ioctl_irqfd(struct vm *vm, void *arg)
+{
+	return irqfd_ioctl(vm, arg);
+}
+
 static long vm_ioctl_create_irqchip(struct vm *vm, unsigned long arg)
 {
 	if (irqchip_in_kernel(vm))
@@ -201,6 +206,7 @@ const struct vm_ioctl device_ioctls[] = {
 	{ KVM_IRQ_LINE_STATUS, sizeof(struct kvm_irq_level), IO_IN | IO_OUT | IO_IRQCHIP,
 	  .data = vm_ioctl_irq_line_status },
 	{ KVM_SIGNAL_MSI, sizeof(struct kvm_msi), IO_IN, .data = vm_ioctl_signal_msi },
+	{ KVM_IRQFD, sizeof(struct kvm_irqfd), IO_IN, .data = vm_ioctl_irqfd },
 	{ KVM_SET_GSI_ROUTING, .raw = vm_ioctl_set_gsi_routing },
 	{ KVM_CREATE_IRQCHIP, .flags = IO_LOCK, .raw = vm_ioctl_create_irqchip },
 	{ KVM_GET_IRQCHIP, sizeof(struct kvm_irqchip), IO_IN | IO_OUT | IO_LOCK | IO_IRQCHIP,

@@ -49,6 +49,7 @@ static void vm_destroy(struct vm *vm)
 	irqchip_destroy(vm);
 	iobus_destroy(vm);
 	coalesced_destroy(vm);
+	ioeventfd_destroy(vm);
 	mmu_vm_destroy(vm);
 	vmx_disable(vm);
 	cleanup_srcu_struct(&vm->srcu);
@@ -75,6 +76,8 @@ static void vm_init_fields(struct vm *vm)
 	raw_spin_lock_init(&vm->tsc_lock);
 	raw_spin_lock_init(&vm->coalesced_lock);
 	INIT_LIST_HEAD(&vm->coalesced);
+	INIT_LIST_HEAD(&vm->ioeventfds);
+	irqfd_vm_init(vm);
 	xa_init(&vm->vcpus);
 	vm->identity_map_addr = DEFAULT_IDENTITY_MAP;
 	vm->default_tsc_khz = hw.tsc_khz;
@@ -251,6 +254,11 @@ static int vm_ioctl_unregister_coalesced(struct vm *vm, void *arg)
 	return ret;
 }
 
+static int vm_ioctl_ioeventfd(struct vm *vm, void *arg)
+{
+	return ioeventfd_ioctl(vm, arg);
+}
+
 static const struct vm_ioctl vm_ioctls[] = {
 	{ KVM_SET_USER_MEMORY_REGION, sizeof(struct kvm_userspace_memory_region), IO_IN,
 	  .data = vm_ioctl_set_user_memory_region },
@@ -266,6 +274,7 @@ static const struct vm_ioctl vm_ioctls[] = {
 	  .data = vm_ioctl_register_coalesced },
 	{ KVM_UNREGISTER_COALESCED_MMIO, sizeof(struct kvm_coalesced_mmio_zone), IO_IN,
 	  .data = vm_ioctl_unregister_coalesced },
+	{ KVM_IOEVENTFD, sizeof(struct kvm_ioeventfd), IO_IN, .data = vm_ioctl_ioeventfd },
 	{ KVM_CREATE_VCPU, .raw = vcpu_create_fd },
 	{ KVM_CHECK_EXTENSION, .raw = vm_ioctl_check_extension },
 	{ KVM_ENABLE_CAP, sizeof(struct kvm_enable_cap), IO_IN | IO_LOCK,
@@ -401,8 +410,10 @@ static long vm_compat_ioctl(struct file *file, unsigned int cmd, unsigned long a
 }
 #endif
 
+/* Without the VM's fd nobody can take an eventfd away; vCPU fds may keep the VM for long. */
 static int vm_release(struct inode *inode, struct file *file)
 {
+	irqfd_release_all(file->private_data);
 	vm_put(file->private_data);
 	return 0;
 }

@@ -104,7 +104,7 @@ int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *z)
 	if (ret) {
 		kfree(zone);
 		return vm_refuse(vm, ret,
-				 "coalesced zone overlaps a device of the kernel, or is one too many",
+				 "no room on the bus for one more coalesced zone",
 				 z->addr);
 	}
 	list_add(&zone->link, &vm->coalesced);

@@ -229,7 +229,7 @@ void vpic_destroy(struct vm *vm);
 int vpic_set_line(struct vm *vm, unsigned int source, unsigned int pin, bool level);
 void vpic_get(struct vm *vm, unsigned int chip, struct kvm_pic_state *state);
 void vpic_set(struct vm *vm, unsigned int chip, const struct kvm_pic_state *state);
-void vpic_set_pit_pins(struct vm *vm, u16 pins);
+void vpic_set_notify_pins(struct vm *vm, u16 pit, u16 resample);
 
 /* vioapic.c */
 int vioapic_create(struct vm *vm);
@@ -240,7 +240,7 @@ int vioapic_set_line(struct vm *vm, unsigned int source, unsigned int pin, bool 
 void vioapic_eoi(struct vlapic *apic, u8 vector, bool level);
 void vioapic_get(struct vm *vm, struct kvm_ioapic_state *state);
 void vioapic_set(struct vm *vm, const struct kvm_ioapic_state *state);
-void vioapic_set_pit_pins(struct vm *vm, u32 pins);
+void vioapic_set_notify_pins(struct vm *vm, u32 pit, u32 resample);
 void vioapic_restore_rtc(struct vlapic *apic);
 
 /* vpit.c */
@@ -252,6 +252,13 @@ void vpit_migrate(struct vm *vm);
 
 /* route.c */
 int irq_routing_default(struct vm *vm);
+void irq_routing_notify(struct vm *vm);
+int irq_routing_pin_gsi(struct vm *vm, unsigned int chip, unsigned int pin);
 void irq_routing_destroy(struct vm *vm);
+
+/* irqfd.c */
+bool irqfd_resamples(struct vm *vm, u32 gsi);
+void irqfd_pins_acked(struct vm *vm, unsigned int chip, unsigned long pins);
+void irqfd_pin_resample(struct vm *vm, unsigned int chip, unsigned int pin);
 
 #endif

@@ -9,12 +9,14 @@
 #include <linux/overflow.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "internal.h"
 
 #define PIC_CHIP_PINS	8
 #define NR_CHIPS	3	/* KVM_IRQCHIP_PIC_MASTER, _PIC_SLAVE, _IOAPIC */
 #define PIT_GSI		0
+#define NO_GSI		(-1)
 
 struct irq_route {
 	bool is_msi;
@@ -32,6 +34,7 @@ struct irq_route {
 struct irq_routing {
 	struct rcu_head rcu;
 	unsigned int nr_gsis;
+	s16 gsi[NR_CHIPS][KVM_IOAPIC_NUM_PINS];	/* that drives a pin, or -1 */
 	u16 *first;
 	struct irq_route route[];
 };
@@ -116,6 +119,26 @@ int irq_line_set(struct vm *vm, unsigned int source, u32 gsi, int level)
 	}
 	rcu_read_unlock();
 	return ret;
+}
+
+void irq_line_pulse(struct vm *vm, unsigned int source, u32 gsi)
+{
+	const struct irq_routing *routing;
+	unsigned int i, first, end;
+
+	rcu_read_lock();
+	routing = rcu_dereference(vm->routing);
+	if (routing && gsi < routing->nr_gsis) {
+		gsi = array_index_nospec(gsi, routing->nr_gsis);
+		first = routing->first[gsi];
+		end = routing->first[gsi + 1];
+		for (i = first; i < end; i++)
+			irq_route_drive(vm, &routing->route[i], source, true);
+		for (i = first; i < end; i++)
+			if (!routing->route[i].is_msi)
+				irq_route_drive(vm, &routing->route[i], source, false);
+	}
+	rcu_read_unlock();
 }
 
 static int irq_route_from_pin(struct vm *vm, struct irq_route *route,
@@ -231,29 +254,54 @@ static bool irq_routing_clashes(const struct irq_routing *routing)
 	return false;
 }
 
-/*
- * Tell the chips which of their pins the PIT's GSI drives. Of several GSIs on one pin the one that
- * user space named last counts.
- */
-static void irq_routing_find_pit(struct vm *vm, const struct kvm_irq_routing_entry *entries,
-				 unsigned int nr)
+/* Of several GSIs on one pin the one that user space named last counts. */
+static void irq_routing_map_pins(struct irq_routing *routing,
+				 const struct kvm_irq_routing_entry *entries, unsigned int nr)
 {
-	u32 pins[NR_CHIPS] = {};
 	unsigned int i;
 
+	memset(routing->gsi, 0xff, sizeof(routing->gsi));
 	for (i = 0; i < nr; i++) {
 		const struct kvm_irq_routing_irqchip *pin = &entries[i].u.irqchip;
 
-		if (entries[i].type != KVM_IRQ_ROUTING_IRQCHIP)
-			continue;
-		if (entries[i].gsi == PIT_GSI)
-			pins[pin->irqchip] |= BIT(pin->pin);
-		else
-			pins[pin->irqchip] &= ~BIT(pin->pin);
+		if (entries[i].type == KVM_IRQ_ROUTING_IRQCHIP)
+			routing->gsi[pin->irqchip][pin->pin] = entries[i].gsi;
 	}
-	vpic_set_pit_pins(vm, pins[KVM_IRQCHIP_PIC_MASTER] |
-			      pins[KVM_IRQCHIP_PIC_SLAVE] << PIC_CHIP_PINS);
-	vioapic_set_pit_pins(vm, pins[KVM_IRQCHIP_IOAPIC]);
+}
+
+/* Tell the chips which of their pins somebody listens to: the PIT, or irqfds that resample. */
+void irq_routing_notify(struct vm *vm)
+{
+	const struct irq_routing *routing;
+	u32 pit[NR_CHIPS] = {}, resample[NR_CHIPS] = {};
+	unsigned int chip, pin;
+	int gsi;
+
+	lockdep_assert_held(&vm->lock);
+	routing = rcu_dereference_protected(vm->routing, lockdep_is_held(&vm->lock));
+	for (chip = 0; chip < NR_CHIPS; chip++) {
+		for (pin = 0; pin < KVM_IOAPIC_NUM_PINS; pin++) {
+			gsi = routing->gsi[chip][pin];
+			if (gsi == PIT_GSI)
+				pit[chip] |= BIT(pin);
+			if (gsi != NO_GSI && irqfd_resamples(vm, gsi))
+				resample[chip] |= BIT(pin);
+		}
+	}
+	vpic_set_notify_pins(vm,
+			     pit[KVM_IRQCHIP_PIC_MASTER] |
+			     pit[KVM_IRQCHIP_PIC_SLAVE] << PIC_CHIP_PINS,
+			     resample[KVM_IRQCHIP_PIC_MASTER] |
+			     resample[KVM_IRQCHIP_PIC_SLAVE] << PIC_CHIP_PINS);
+	vioapic_set_notify_pins(vm, pit[KVM_IRQCHIP_IOAPIC], resample[KVM_IRQCHIP_IOAPIC]);
+}
+
+/* The GSI that drives a pin, or -1. Caller holds the RCU read lock. */
+int irq_routing_pin_gsi(struct vm *vm, unsigned int chip, unsigned int pin)
+{
+	const struct irq_routing *routing = rcu_dereference(vm->routing);
+
+	return routing ? routing->gsi[chip][pin] : NO_GSI;
 }
 
 int irq_routing_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, unsigned int nr,
@@ -284,10 +332,11 @@ int irq_routing_set(struct vm *vm, const struct kvm_irq_routing_entry *entries, 
 		kvfree(new);
 		return ret;
 	}
+	irq_routing_map_pins(new, entries, nr);
 
 	old = rcu_dereference_protected(vm->routing, lockdep_is_held(&vm->lock));
 	rcu_assign_pointer(vm->routing, new);
-	irq_routing_find_pit(vm, entries, nr);
+	irq_routing_notify(vm);
 	if (old)
 		kvfree_rcu(old, rcu);
 	return 0;

@@ -53,6 +53,7 @@ struct vioapic {
 	u32 delivered;			/* edge pins whose request went out */
 	u32 moved;			/* pins whose destination changed since they delivered */
 	u32 pit_pins;			/* pins of GSI 0: the PIT wants to know of their EOI */
+	u32 resample_pins;		/* and irqfds of these */
 	u64 rte[IOAPIC_PINS];
 	gpa_t base;
 	int rtc_pending;		/* local APICs that owe an EOI of the last tick */
@@ -144,7 +145,7 @@ int vioapic_set_line(struct vm *vm, unsigned int source, unsigned int pin, bool 
 static void vioapic_update_eoi_vectors(struct vioapic *ioapic)
 {
 	unsigned long vectors[BITS_TO_LONGS(256)] = {};
-	u32 edges = ioapic->pit_pins | BIT(RTC_PIN);
+	u32 edges = ioapic->pit_pins | ioapic->resample_pins | BIT(RTC_PIN);
 	unsigned int pin, i;
 
 	for (pin = 0; pin < IOAPIC_PINS; pin++)
@@ -164,25 +165,26 @@ static void vioapic_eoi_rtc(struct vioapic *ioapic, struct vlapic *apic, u8 vect
 }
 
 /*
- * An EOI of an edge vector says nothing of where the interrupt came from. It was the PIT's if the
- * PIT's pin sends this vector to this CPU; or may have been, if the pin has been pointed elsewhere
- * since.
+ * An EOI of an edge vector says nothing of where the interrupt came from. It was a pin's if the pin
+ * sends this vector to this CPU; or may have been, if the pin has been pointed elsewhere since.
+ * Returns those of @pins whose interrupt has been served.
  */
-static bool vioapic_eoi_of_pit(struct vioapic *ioapic, struct vlapic *apic, u8 vector)
+static u32 vioapic_acked(struct vioapic *ioapic, struct vlapic *apic, u8 vector, bool level,
+			 unsigned long pins)
 {
-	unsigned long pins = ioapic->pit_pins;
 	unsigned int pin;
+	u32 acked = 0;
 
 	for_each_set_bit(pin, &pins, IOAPIC_PINS) {
 		u64 rte = ioapic->rte[pin];
 
 		if ((rte & RTE_VECTOR) != vector)
 			continue;
-		if ((ioapic->moved & BIT(pin)) ||
+		if (level || (ioapic->moved & BIT(pin)) ||
 		    vlapic_matches(apic, NULL, rte >> RTE_DEST_SHIFT, rte & RTE_LOGICAL))
-			return true;
+			acked |= BIT(pin);
 	}
-	return false;
+	return acked;
 }
 
 static void vioapic_eoi_pin(struct vioapic *ioapic, unsigned int pin)
@@ -209,11 +211,18 @@ void vioapic_eoi(struct vlapic *apic, u8 vector, bool level)
 	struct vioapic *ioapic = vm->vioapic;
 	unsigned long flags;
 	unsigned int pin;
-	bool pit;
+	u32 pit, resample;
 
 	raw_spin_lock_irqsave(&ioapic->lock, flags);
 	vioapic_eoi_rtc(ioapic, apic, vector);
-	pit = vioapic_eoi_of_pit(ioapic, apic, vector);
+	pit = vioapic_acked(ioapic, apic, vector, false, ioapic->pit_pins);
+	resample = vioapic_acked(ioapic, apic, vector, level, ioapic->resample_pins);
+	if (unlikely(resample)) {
+		/* The line falls before the pin may interrupt again, and rises if it is still up. */
+		raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+		irqfd_pins_acked(vm, KVM_IRQCHIP_IOAPIC, resample);
+		raw_spin_lock_irqsave(&ioapic->lock, flags);
+	}
 	/*
 	 * With broadcasts suppressed a level interrupt waits for an EOI register, which this
 	 * version lacks.
@@ -261,7 +270,23 @@ static u32 vioapic_read_window(const struct vioapic *ioapic)
 	return ioapic->select & 1 ? rte >> 32 : rte;
 }
 
-static void vioapic_write_entry(struct vioapic *ioapic, unsigned int pin, bool high, u32 value)
+/*
+ * A level pin with a request becomes able to send. Its line may have fallen while it was masked, by
+ * a device whose irqfd has no other way to say so than to be asked: returns true for that.
+ */
+static bool vioapic_resend(struct vioapic *ioapic, unsigned int pin)
+{
+	if (!(ioapic->resample_pins & BIT(pin)) ||
+	    (ioapic->rte[pin] & (RTE_MASKED | RTE_REMOTE_IRR))) {
+		vioapic_send(ioapic, pin, false);
+		return false;
+	}
+	ioapic->irr &= ~BIT(pin);
+	return true;
+}
+
+/* Returns whether the pin's irqfds have to be asked for the state of the line. */
+static bool vioapic_write_entry(struct vioapic *ioapic, unsigned int pin, bool high, u32 value)
 {
 	u64 old = ioapic->rte[pin], rte;
 
@@ -281,19 +306,22 @@ static void vioapic_write_entry(struct vioapic *ioapic, unsigned int pin, bool h
 		vioapic_update_eoi_vectors(ioapic);
 	if ((old & ~rte & RTE_MASKED) && (ioapic->pit_pins & BIT(pin)))
 		vpit_unmasked(ioapic->vm);
-	if ((rte & RTE_LEVEL) && (ioapic->irr & BIT(pin)))
-		vioapic_send(ioapic, pin, false);
+	return (rte & RTE_LEVEL) && (ioapic->irr & BIT(pin)) && vioapic_resend(ioapic, pin);
 }
 
-static void vioapic_write_window(struct vioapic *ioapic, u32 value)
+/* Returns the pin whose irqfds have to be asked for the state of the line, or -1. */
+static int vioapic_write_window(struct vioapic *ioapic, u32 value)
 {
 	unsigned int index = (ioapic->select - IOAPIC_REG_ENTRIES) >> 1;
 
-	if (ioapic->select == IOAPIC_REG_ID)
+	if (ioapic->select == IOAPIC_REG_ID) {
 		ioapic->id = value >> 24 & 0xf;
-	else if (index < IOAPIC_PINS)
-		vioapic_write_entry(ioapic, array_index_nospec(index, IOAPIC_PINS),
-				    ioapic->select & 1, value);
+	} else if (index < IOAPIC_PINS) {
+		index = array_index_nospec(index, IOAPIC_PINS);
+		if (vioapic_write_entry(ioapic, index, ioapic->select & 1, value))
+			return index;
+	}
+	return -1;
 }
 
 static int vioapic_mmio_read(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t addr, unsigned int len,
@@ -323,6 +351,7 @@ static int vioapic_mmio_write(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t ad
 {
 	struct vioapic *ioapic = container_of(dev, struct vioapic, mmio);
 	gpa_t offset = addr - ioapic->base;
+	int resample = -1;
 	unsigned long flags;
 	u32 value = 0;
 
@@ -336,8 +365,10 @@ static int vioapic_mmio_write(struct iobus_dev *dev, struct vcpu *vcpu, gpa_t ad
 	if (offset == IOAPIC_SELECT)
 		ioapic->select = value & 0xff;
 	else if (offset == IOAPIC_WINDOW)
-		vioapic_write_window(ioapic, value);
+		resample = vioapic_write_window(ioapic, value);
 	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
+	if (unlikely(resample >= 0))
+		irqfd_pin_resample(ioapic->vm, KVM_IRQCHIP_IOAPIC, resample);
 	return 0;
 }
 
@@ -431,13 +462,14 @@ void vioapic_set(struct vm *vm, const struct kvm_ioapic_state *state)
 	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 }
 
-void vioapic_set_pit_pins(struct vm *vm, u32 pins)
+void vioapic_set_notify_pins(struct vm *vm, u32 pit, u32 resample)
 {
 	struct vioapic *ioapic = vm->vioapic;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&ioapic->lock, flags);
-	ioapic->pit_pins = pins;
+	ioapic->pit_pins = pit;
+	ioapic->resample_pins = resample;
 	vioapic_update_eoi_vectors(ioapic);
 	raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 }

@@ -15,6 +15,7 @@ struct vpic {
 	struct pic8259 pic;
 	raw_spinlock_t lock;
 	u16 pit_pins;			/* inputs of GSI 0: the PIT wants to know of their EOI */
+	u16 resample_pins;		/* and irqfds of these */
 	u8 lines[PIC_PINS];		/* a bit per source */
 	struct vm *vm;
 	struct iobus_dev ports[2];	/* command and mask port of each chip */
@@ -41,7 +42,7 @@ static void vpic_unlock(struct vpic *vpic, unsigned long flags)
 	__releases(&vpic->lock)
 {
 	bool raised = vpic->pic.raised;
-	bool acked = vpic->pic.acked & vpic->pit_pins;
+	u16 acked = vpic->pic.acked, pit = acked & vpic->pit_pins;
 	struct vcpu *vcpu;
 
 	vpic->pic.raised = false;
@@ -55,8 +56,13 @@ static void vpic_unlock(struct vpic *vpic, unsigned long flags)
 			vcpu_kick(vcpu);
 		}
 	}
-	if (acked)
+	if (pit)
 		vpit_acked(vpic->vm);
+	acked &= READ_ONCE(vpic->resample_pins);
+	if (unlikely(acked)) {
+		irqfd_pins_acked(vpic->vm, KVM_IRQCHIP_PIC_MASTER, acked & 0xff);
+		irqfd_pins_acked(vpic->vm, KVM_IRQCHIP_PIC_SLAVE, acked >> 8);
+	}
 }
 
 int vpic_set_line(struct vm *vm, unsigned int source, unsigned int pin, bool level)
@@ -197,9 +203,10 @@ void vpic_set(struct vm *vm, unsigned int chip, const struct kvm_pic_state *stat
 	vpic_unlock(vpic, flags);
 }
 
-void vpic_set_pit_pins(struct vm *vm, u16 pins)
+void vpic_set_notify_pins(struct vm *vm, u16 pit, u16 resample)
 {
-	WRITE_ONCE(vm->vpic->pit_pins, pins);
+	WRITE_ONCE(vm->vpic->pit_pins, pit);
+	WRITE_ONCE(vm->vpic->resample_pins, resample);
 }
 
 static int vpic_register(struct vm *vm, struct vpic *vpic)

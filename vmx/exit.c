@@ -69,6 +69,7 @@ const fast_handler vmx_fast_handlers[NR_EXIT_REASONS] = {
 	[EXIT_IO]		= fast_io,
 	[EXIT_RDMSR]		= fast_rdmsr,
 	[EXIT_WRMSR]		= fast_wrmsr,
+	[EXIT_EPT_VIOLATION]	= fast_ept_violation,
 };
 
 /* Fills the exit with @ndata words, in the order in which kvm_intel gives them. */

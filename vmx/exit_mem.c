@@ -10,6 +10,7 @@
 #include <asm/debugreg.h>
 
 #include "guest_state.h"
+#include "iobus.h"
 #include "irq.h"
 #include "vmx.h"
 
@@ -31,6 +32,42 @@ static int emulate_mmio(struct vcpu *vcpu)
 		return vmx_delivery_failed(vcpu);
 	/* An access by the page walk itself has no operand address to offer. */
 	return vcpu_emulate(vcpu, translated ? info->gpa : INVALID_GPA, info->gla);
+}
+
+#define EPT_QUAL_STORE	(EPT_QUAL_WRITE | EPT_QUAL_GLA_VALID | EPT_QUAL_TRANSLATED)
+
+/*
+ * A plain store to a doorbell whose length and value nobody wants: not decoded. CPUs tell the
+ * instruction's length with this exit though they need not; other hypervisors may not.
+ */
+static noinline enum fast_result ring_doorbell(struct vcpu_vmx *vmx)
+{
+	unsigned long qual = vmcs_readl(VMCS_EXIT_QUALIFICATION);
+	u32 len = vmcs_read32(VMCS_EXIT_INSTRUCTION_LEN);
+	struct vcpu *vcpu = &vmx->vcpu;
+	gpa_t gpa;
+
+	if ((qual & (EPT_QUAL_STORE | EPT_QUAL_READ | EPT_QUAL_FETCH)) != EPT_QUAL_STORE ||
+	    boot_cpu_has(X86_FEATURE_HYPERVISOR) || !len || len > 15 ||
+	    (vmcs_read32(VMCS_IDT_VECTORING_INFO) & INTR_VALID) ||
+	    (vmcs_readl(VMCS_GUEST_RFLAGS) & (X86_EFLAGS_TF | X86_EFLAGS_RF)))
+		return FAST_NONE;
+	gpa = vmcs_read64(VMCS_GUEST_PHYSICAL_ADDRESS);
+	if (!mmu_is_mmio_gpa(vcpu, gpa) || iobus_write(vcpu, IOBUS_FAST_MMIO, gpa, 0, NULL))
+		return FAST_NONE;
+	vcpu->stat.mmio_exits++;
+	if (!vmx_skip_fast(vmx)) {
+		vmx->skip_pending = true;
+		return FAST_DONE;
+	}
+	return FAST_REENTER;
+}
+
+enum fast_result fast_ept_violation(struct vcpu_vmx *vmx)
+{
+	if (likely(!rcu_access_pointer(vmx->vcpu.vm->bus[IOBUS_FAST_MMIO].table)))
+		return FAST_NONE;
+	return ring_doorbell(vmx);
 }
 
 int handle_ept_violation(struct vcpu *vcpu)

@@ -362,6 +362,7 @@ enum fast_result fast_cpuid(struct vcpu_vmx *vmx);
 enum fast_result fast_rdmsr(struct vcpu_vmx *vmx);
 enum fast_result fast_wrmsr(struct vcpu_vmx *vmx);
 enum fast_result fast_io(struct vcpu_vmx *vmx);
+enum fast_result fast_ept_violation(struct vcpu_vmx *vmx);
 enum fast_result fast_vmcall(struct vcpu_vmx *vmx);
 enum fast_result fast_irq_window(struct vcpu_vmx *vmx);
 

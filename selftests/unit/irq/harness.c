@@ -38,6 +38,20 @@ void run_test(const char *name, void (*fn)(void))
 
 /* ---- The machine ---- */
 
+/* No irqfds here: their files need the kernel's eventfds. */
+bool irqfd_resamples(struct vm *vm, u32 gsi)
+{
+	return false;
+}
+
+void irqfd_pins_acked(struct vm *vm, unsigned int chip, unsigned long pins)
+{
+}
+
+void irqfd_pin_resample(struct vm *vm, unsigned int chip, unsigned int pin)
+{
+}
+
 void vcpu_nmi(struct vcpu *vcpu)
 {
 	vcpu->nr_nmis++;

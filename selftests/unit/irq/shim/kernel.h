@@ -180,6 +180,7 @@ struct rcu_head {
 	int unused;
 };
 
+#define check_add_overflow(a, b, sum) __builtin_add_overflow(a, b, sum)
 #define rcu_read_lock() do { } while (0)
 #define rcu_read_unlock() do { } while (0)
 #define rcu_dereference(p) (p)

@@ -29,6 +29,15 @@ struct irq_routing;
 int irqchip_create(struct vm *vm);
 
 /**
+ * irqchip_create_split() - KVM_CAP_SPLIT_IRQCHIP: local APICs only
+ * @vm: the VM; caller holds vm->lock, may sleep
+ * @nr_gsis: those from 0 on are pins of user space's IOAPICs, whose EOI it wants to know of
+ *
+ * Return: 0, -EINVAL for too many GSIs, -EEXIST when there is an irqchip or a vCPU, -ENOMEM.
+ */
+int irqchip_create_split(struct vm *vm, u64 nr_gsis);
+
+/**
  * irqchip_stop() - the first step of a VM's destruction: no timer of the PIT or IOAPIC touches a
  * vCPU any more
  * @vm: the VM, with no users left; may lack an irqchip. May be called again.
@@ -190,6 +199,14 @@ bool vcpu_irq_pending(struct vcpu *vcpu);
  * Return: the vector, or -1 when it has gone.
  */
 int vcpu_irq_take(struct vcpu *vcpu);
+
+/**
+ * vcpu_takes_user_extint() - would KVM_INTERRUPT's vector reach this vCPU now?
+ * @vcpu: the vCPU
+ *
+ * Return: true without APIC; with the split irqchip when LINT0 lets it through and none waits.
+ */
+bool vcpu_takes_user_extint(struct vcpu *vcpu);
 
 /**
  * vlapic_get_base() - IA32_APIC_BASE
@@ -472,8 +489,8 @@ void irqfd_vm_init(struct vm *vm);
  * @args: kernel copy, unchecked
  *
  * Once an irqfd is deassigned no interrupt comes of it any more.
- * Return: 0; -EINVAL on bad flags, another file than an eventfd, or resampling without IOAPIC;
- * -EAGAIN without irqchip; -EBADF; -EBUSY when the eventfd is one of this VM's already; -ENOMEM.
+ * Return: 0; -EINVAL on bad flags, another file than an eventfd, without irqchip, or for resampling
+ * without IOAPIC; -EBADF; -EBUSY when the eventfd is one of this VM's already; -ENOMEM.
  */
 int irqfd_ioctl(struct vm *vm, const struct kvm_irqfd *args);
 

@@ -64,6 +64,8 @@ struct vm {
 
 	/* PIC, IOAPIC, LAPICs in the kernel; set once under lock (smp_store_release) */
 	bool irqchip;
+	bool irqchip_split;			/* only local APICs; set before @irqchip */
+	u32 ioapic_gsis;			/* split: GSIs of user space's IOAPICs, from 0 on */
 	struct vpic *vpic;
 	struct vioapic *vioapic;
 	struct vpit *vpit;
@@ -190,6 +192,8 @@ struct vcpu {
 	/* Interrupt hardware */
 	struct vlapic *lapic;			/* (c) NULL without irqchip */
 	u64 apic_base;				/* IA32_APIC_BASE; vlapic's with an irqchip */
+	int user_extint;			/* split: vector of user space's PIC, or -1 */
+	u8 ioapic_eoi;				/* vector, with REQ_IOAPIC_EOI */
 	unsigned long user_cr8;			/* CR8 without irqchip */
 
 	/* CPUID (v) */
@@ -287,6 +291,17 @@ static inline bool irqchip_in_kernel(const struct vm *vm)
 static inline bool vm_has_quirk(const struct vm *vm, u64 quirk)
 {
 	return !(READ_ONCE(vm->disabled_quirks) & quirk);
+}
+
+/**
+ * irqchip_is_split() - has the VM only the local APICs in the kernel?
+ * @vm: a VM with an irqchip; any context
+ *
+ * Return: whether PIC and IOAPIC are user space's.
+ */
+static inline bool irqchip_is_split(const struct vm *vm)
+{
+	return vm->irqchip_split;
 }
 
 /**

@@ -88,6 +88,7 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_IRQ_ROUTING, IRQ_MAX_ROUTES },
 	{ KVM_CAP_IRQ_INJECT_STATUS, 1 },
 	{ KVM_CAP_SIGNAL_MSI, 1 },
+	{ KVM_CAP_SPLIT_IRQCHIP, 1 },
 	{ KVM_CAP_IRQFD, 1 },
 	{ KVM_CAP_IRQFD_RESAMPLE, 1 },
 	{ KVM_CAP_IOEVENTFD, 1 },
@@ -159,6 +160,7 @@ static const struct {
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, mmu_enable_manual_dirty },
 	{ KVM_CAP_DIRTY_LOG_RING, mmu_enable_dirty_ring },
 	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, mmu_enable_dirty_ring },
+	{ KVM_CAP_SPLIT_IRQCHIP, irqchip_create_split },
 };
 
 /**

@@ -84,7 +84,7 @@ static int create_pit(struct vm *vm, u32 flags)
 
 	if (vm->vpit)
 		return vm_refuse(vm, -EEXIST, "the VM has a PIT already", 0);
-	if (!irqchip_in_kernel(vm))
+	if (!irqchip_in_kernel(vm) || irqchip_is_split(vm))
 		return vm_refuse(vm, -ENOENT, "a PIT needs the in-kernel interrupt controllers", 0);
 	mutex_lock(&vm->slots_lock);
 	ret = vpit_create(vm, flags);
@@ -209,9 +209,9 @@ const struct vm_ioctl device_ioctls[] = {
 	{ KVM_IRQFD, sizeof(struct kvm_irqfd), IO_IN, .data = vm_ioctl_irqfd },
 	{ KVM_SET_GSI_ROUTING, .raw = vm_ioctl_set_gsi_routing },
 	{ KVM_CREATE_IRQCHIP, .flags = IO_LOCK, .raw = vm_ioctl_create_irqchip },
-	{ KVM_GET_IRQCHIP, sizeof(struct kvm_irqchip), IO_IN | IO_OUT | IO_LOCK | IO_IRQCHIP,
+	{ KVM_GET_IRQCHIP, sizeof(struct kvm_irqchip), IO_IN | IO_OUT | IO_LOCK | IO_CHIPS,
 	  .data = vm_ioctl_get_irqchip },
-	{ KVM_SET_IRQCHIP, sizeof(struct kvm_irqchip), IO_IN | IO_LOCK | IO_IRQCHIP,
+	{ KVM_SET_IRQCHIP, sizeof(struct kvm_irqchip), IO_IN | IO_LOCK | IO_CHIPS,
 	  .data = vm_ioctl_set_irqchip },
 	{ KVM_CREATE_PIT, .flags = IO_LOCK, .raw = vm_ioctl_create_pit },
 	{ KVM_CREATE_PIT2, sizeof(struct kvm_pit_config), IO_IN | IO_LOCK,

@@ -25,6 +25,7 @@
 #define IO_LOCK		BIT(2)	/* vm->lock on a VM, vcpu->lock on a vCPU */
 #define IO_SRCU		BIT(3)	/* vCPU: vm->srcu held, for what may read guest memory */
 #define IO_IRQCHIP	BIT(4)	/* VM: -ENXIO without in-kernel interrupt controllers */
+#define IO_CHIPS	BIT(7)	/* VM: -ENXIO without in-kernel PIC and IOAPIC */
 #define IO_PIT		BIT(5)	/* VM: -ENXIO without in-kernel PIT; needs IO_LOCK */
 #define IO_LAPIC	BIT(6)	/* vCPU: -EINVAL without in-kernel local APIC */
 

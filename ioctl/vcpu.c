@@ -55,6 +55,7 @@ static void vcpu_init_fields(struct vcpu *vcpu, struct vm *vm, u32 id)
 	 * Without in-kernel APIC there is nobody to wait for a SIPI from: user space decides who
 	 * runs.
 	 */
+	vcpu->user_extint = -1;
 	vcpu->mp_state = boot || !irqchip_in_kernel(vm) ? KVM_MP_STATE_RUNNABLE :
 			 KVM_MP_STATE_UNINITIALIZED;
 }

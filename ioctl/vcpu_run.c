@@ -201,9 +201,10 @@ static int vcpu_block(struct vcpu *vcpu)
 			return RUN_RESUME;
 	}
 	vcpu_accept_init_sipi(vcpu);
-	if (!vcpu_waits_for_sipi(vcpu))
+	if (!vcpu_waits_for_sipi(vcpu)) {
+		WRITE_ONCE(vcpu->pv.unhalted, false);
 		vcpu->mp_state = KVM_MP_STATE_RUNNABLE;
-	WRITE_ONCE(vcpu->pv.unhalted, false);
+	}
 	return RUN_RESUME;
 }
 
@@ -254,7 +255,8 @@ static int vcpu_host_work(struct vcpu *vcpu)
 static bool vcpu_ready_for_user_irq(struct vcpu *vcpu)
 {
 	return !vcpu->interrupt.injected && !vcpu->nmi_injected && !vcpu->exception.injected &&
-	       !vcpu->exception.pending && vcpu_interrupts_allowed(vcpu);
+	       !vcpu->exception.pending && vcpu_interrupts_allowed(vcpu) &&
+	       vcpu_takes_user_extint(vcpu);
 }
 
 static int vcpu_exit_by_irq_window(struct vcpu *vcpu)
@@ -316,8 +318,9 @@ static int vcpu_take_user_state(struct vcpu *vcpu)
 			return ret;
 	}
 	vcpu->request_irq_window = false;
-	if (!vcpu->lapic) {
+	if (!vcpu->lapic || irqchip_is_split(vcpu->vm))
 		vcpu->request_irq_window = READ_ONCE(run->request_interrupt_window);
+	if (!vcpu->lapic) {
 		if (vcpu_set_cr8(vcpu, READ_ONCE(run->cr8)))
 			return vcpu_refuse(vcpu, -EINVAL, "run->cr8 has reserved bits", 0);
 	}
@@ -354,7 +357,8 @@ static void vcpu_fill_run(struct vcpu *vcpu)
 	run->if_flag = !!(vcpu->rflags & X86_EFLAGS_IF);
 	run->cr8 = vcpu_cr8(vcpu);
 	run->apic_base = vcpu->lapic ? vlapic_get_base(vcpu) : vcpu->apic_base;
-	run->ready_for_interrupt_injection = vcpu->lapic || vcpu_ready_for_user_irq(vcpu);
+	run->ready_for_interrupt_injection = (vcpu->lapic && !irqchip_is_split(vcpu->vm)) ||
+					     vcpu_ready_for_user_irq(vcpu);
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
 		vcpu_sync_regs_out(vcpu);
 }

@@ -306,6 +306,8 @@ static long vm_ioctl_checked(struct vm *vm, const struct vm_ioctl *row, void *da
 {
 	if (row->flags & IO_IRQCHIP && !irqchip_in_kernel(vm))
 		return vm_refuse(vm, -ENXIO, "the VM has no in-kernel interrupt controllers", 0);
+	if (row->flags & IO_CHIPS && (!irqchip_in_kernel(vm) || irqchip_is_split(vm)))
+		return vm_refuse(vm, -ENXIO, "the VM has no in-kernel PIC and IOAPIC", 0);
 	if (row->flags & IO_PIT && !vm->vpit)
 		return vm_refuse(vm, -ENXIO, "the VM has no in-kernel PIT", 0);
 	return row->data ? row->data(vm, data) : row->raw(vm, arg);

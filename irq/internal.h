@@ -196,6 +196,8 @@ void vlapic_lint0_changed(struct vlapic *apic);
 void vlapic_set_svr(struct vlapic *apic, u32 value);
 void vlapic_set_version(struct vlapic *apic);
 
+bool vlapic_extint_pending(const struct vlapic *apic);
+
 /* vlapic_regs.c */
 void vlapic_eoi(struct vlapic *apic);
 unsigned int vlapic_lvt_offset(unsigned int index);
@@ -204,8 +206,8 @@ unsigned int vlapic_lvt_offset(unsigned int index);
 int apic_map_create(struct vm *vm);
 void apic_map_destroy(struct vm *vm);
 int apic_deliver(struct vm *vm, struct vlapic *source, const struct apic_msg *msg);
-struct vlapic *apic_find(struct vm *vm, u32 id);
-int apic_accept(struct vlapic *apic, const struct apic_msg *msg);
+struct vlapic *apic_find_physical(struct vm *vm, u32 id);
+int vlapic_accept(struct vlapic *apic, const struct apic_msg *msg, const struct vlapic *source);
 int vlapic_deliver_lvt(struct vlapic *apic, unsigned int offset, const struct vlapic *source);
 bool vlapic_matches(const struct vlapic *apic, const struct vlapic *source, u32 dest, bool logical);
 void vlapic_write_icr(struct vlapic *apic, u32 low, u32 high);
@@ -252,6 +254,7 @@ void vpit_migrate(struct vm *vm);
 
 /* route.c */
 int irq_routing_default(struct vm *vm);
+bool irq_routing_wants_eoi(struct vm *vm, struct vlapic *apic, u8 vector);
 void irq_routing_notify(struct vm *vm);
 int irq_routing_pin_gsi(struct vm *vm, unsigned int chip, unsigned int pin);
 void irq_routing_destroy(struct vm *vm);

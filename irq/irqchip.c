@@ -59,6 +59,34 @@ int irqchip_create(struct vm *vm)
 	return 0;
 }
 
+int irqchip_create_split(struct vm *vm, u64 nr_gsis)
+{
+	int ret;
+
+	lockdep_assert_held(&vm->lock);
+	if (nr_gsis > IRQ_MAX_ROUTES)
+		return vm_refuse(vm, -EINVAL, "too many GSIs of IOAPICs", nr_gsis);
+	if (vm->irqchip)
+		return vm_refuse(vm, -EEXIST, "the VM has an irqchip already", 0);
+	if (vm->nr_vcpus)
+		return vm_refuse(vm, -EEXIST, "an irqchip must come before the first vCPU",
+				 vm->nr_vcpus);
+	ret = apic_map_create(vm);
+	if (ret)
+		return ret;
+	vm->irqchip_split = true;
+	vm->ioapic_gsis = nr_gsis;
+	ret = irq_routing_set(vm, NULL, 0, 0);
+	if (ret) {
+		vm->irqchip_split = false;
+		apic_map_destroy(vm);
+		return ret;
+	}
+	/* Pairs with smp_load_acquire() in irqchip_in_kernel(). */
+	smp_store_release(&vm->irqchip, true);
+	return 0;
+}
+
 void irqchip_stop(struct vm *vm)
 {
 	vpit_stop(vm);

@@ -305,8 +305,8 @@ static int irqfd_assign(struct vm *vm, const struct kvm_irqfd *args)
 	int ret;
 
 	if (!irqchip_in_kernel(vm))
-		return vm_refuse(vm, -EAGAIN, "an irqfd needs an in-kernel irqchip", 0);
-	if ((args->flags & KVM_IRQFD_FLAG_RESAMPLE) && !vm->vioapic)
+		return vm_refuse(vm, -EINVAL, "an irqfd needs an in-kernel irqchip", 0);
+	if ((args->flags & KVM_IRQFD_FLAG_RESAMPLE) && irqchip_is_split(vm))
 		return vm_refuse(vm, -EINVAL, "resampling needs the in-kernel IOAPIC", 0);
 	file = eventfd_fget(args->fd);
 	if (IS_ERR(file))

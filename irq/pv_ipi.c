@@ -14,7 +14,7 @@
 
 struct vcpu *vlapic_find_vcpu(struct vm *vm, u32 id)
 {
-	struct vlapic *apic = vm->apic_map ? apic_find(vm, id) : NULL;
+	struct vlapic *apic = vm->apic_map ? apic_find_physical(vm, id) : NULL;
 
 	return apic ? apic->vcpu : NULL;
 }
@@ -26,10 +26,10 @@ static long send_word(struct vm *vm, unsigned long word, unsigned int words, u32
 	long count = 0;
 
 	for_each_set_bit(bit, &word, words) {
-		struct vlapic *apic = min + bit >= min ? apic_find(vm, min + bit) : NULL;
+		struct vlapic *apic = min + bit >= min ? apic_find_physical(vm, min + bit) : NULL;
 
 		if (apic)
-			count += apic_accept(apic, msg);
+			count += vlapic_accept(apic, msg, NULL);
 	}
 	return count;
 }

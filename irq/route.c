@@ -150,6 +150,8 @@ static int irq_route_from_pin(struct vm *vm, struct irq_route *route,
 		[KVM_IRQCHIP_IOAPIC] = KVM_IOAPIC_NUM_PINS,
 	};
 
+	if (irqchip_is_split(vm))
+		return vm_refuse(vm, -EINVAL, "the chips' pins are user space's", pin->irqchip);
 	if (pin->irqchip >= NR_CHIPS)
 		return vm_refuse(vm, -EINVAL, "there is no such irqchip", pin->irqchip);
 	if (pin->pin >= nr_pins[array_index_nospec(pin->irqchip, NR_CHIPS)])
@@ -269,6 +271,57 @@ static void irq_routing_map_pins(struct irq_routing *routing,
 	}
 }
 
+/* The messages of a pin of user space's IOAPIC, whose EOI it wants to know of. */
+static bool irq_route_wants_eoi(const struct vm *vm, const struct irq_route *route,
+				struct apic_msg *msg)
+{
+	if (!route->is_msi)
+		return false;
+	msi_message(vm, route, msg);
+	return msg->level;
+}
+
+static unsigned int irq_routing_ioapic_end(const struct vm *vm, const struct irq_routing *routing)
+{
+	return routing->first[min(vm->ioapic_gsis, routing->nr_gsis)];
+}
+
+/*
+ * Another CPU may use the same vector for something else: it was the IOAPIC's if it came level
+ * triggered, or a pin sends it to this CPU.
+ */
+bool irq_routing_wants_eoi(struct vm *vm, struct vlapic *apic, u8 vector)
+{
+	bool wanted = vlapic_test_vector(apic, APIC_TMR, vector);
+	const struct irq_routing *routing;
+	struct apic_msg msg;
+	unsigned int i, end;
+
+	rcu_read_lock();
+	routing = rcu_dereference(vm->routing);
+	end = irq_routing_ioapic_end(vm, routing);
+	for (i = 0; i < end && !wanted; i++)
+		wanted = irq_route_wants_eoi(vm, &routing->route[i], &msg) &&
+			 msg.vector == vector &&
+			 vlapic_matches(apic, NULL, msg.dest, msg.logical);
+	rcu_read_unlock();
+	return wanted;
+}
+
+/* Local APICs ask this set first. */
+static void irq_routing_update_eoi(struct vm *vm, const struct irq_routing *routing)
+{
+	unsigned long vectors[BITS_TO_LONGS(256)] = {};
+	unsigned int i, end = irq_routing_ioapic_end(vm, routing);
+	struct apic_msg msg;
+
+	for (i = 0; i < end; i++)
+		if (irq_route_wants_eoi(vm, &routing->route[i], &msg))
+			__set_bit(msg.vector, vectors);
+	for (i = 0; i < ARRAY_SIZE(vectors); i++)
+		WRITE_ONCE(vm->apic_map->eoi_vectors[i], vectors[i]);
+}
+
 /* Tell the chips which of their pins somebody listens to: the PIT, or irqfds that resample. */
 void irq_routing_notify(struct vm *vm)
 {
@@ -279,6 +332,10 @@ void irq_routing_notify(struct vm *vm)
 
 	lockdep_assert_held(&vm->lock);
 	routing = rcu_dereference_protected(vm->routing, lockdep_is_held(&vm->lock));
+	if (irqchip_is_split(vm)) {
+		irq_routing_update_eoi(vm, routing);
+		return;
+	}
 	for (chip = 0; chip < NR_CHIPS; chip++) {
 		for (pin = 0; pin < KVM_IOAPIC_NUM_PINS; pin++) {
 			gsi = routing->gsi[chip][pin];

@@ -218,7 +218,7 @@ void vioapic_eoi(struct vlapic *apic, u8 vector, bool level)
 	pit = vioapic_acked(ioapic, apic, vector, false, ioapic->pit_pins);
 	resample = vioapic_acked(ioapic, apic, vector, level, ioapic->resample_pins);
 	if (unlikely(resample)) {
-		/* The line falls before the pin may interrupt again, and rises if it is still up. */
+		/* The line falls before the pin may interrupt again, or is up for a reason. */
 		raw_spin_unlock_irqrestore(&ioapic->lock, flags);
 		irqfd_pins_acked(vm, KVM_IRQCHIP_IOAPIC, resample);
 		raw_spin_lock_irqsave(&ioapic->lock, flags);

@@ -131,6 +131,19 @@ static void vlapic_ack_irq(struct vcpu *vcpu, int vector)
 	apic->highest_isr = max(apic->highest_isr, vector);
 }
 
+/* The IOAPIC, ours or user space's, may wait for the EOI of @vector. */
+static noinline void vlapic_tell_ioapic(struct vlapic *apic, u8 vector)
+{
+	struct vcpu *vcpu = apic->vcpu;
+
+	if (!irqchip_is_split(vcpu->vm)) {
+		vioapic_eoi(apic, vector, vlapic_test_vector(apic, APIC_TMR, vector));
+	} else if (irq_routing_wants_eoi(vcpu->vm, apic, vector)) {
+		vcpu->ioapic_eoi = vector;
+		vcpu_request(vcpu, REQ_IOAPIC_EOI);
+	}
+}
+
 void vlapic_eoi(struct vlapic *apic)
 {
 	int vector = apic->highest_isr;
@@ -141,7 +154,7 @@ void vlapic_eoi(struct vlapic *apic)
 	__clear_bit(vector & 31, vlapic_vector_word(apic, APIC_ISR, vector));
 	apic->highest_isr = --apic->isr_count ? vlapic_scan_isr(apic) : -1;
 	if (vioapic_wants_eoi(apic->vcpu->vm, vector) || READ_ONCE(apic->rtc_pending))
-		vioapic_eoi(apic, vector, vlapic_test_vector(apic, APIC_TMR, vector));
+		vlapic_tell_ioapic(apic, vector);
 	if (READ_ONCE(apic->irr_words))
 		vlapic_priority_changed(apic);
 }
@@ -151,13 +164,44 @@ bool vlapic_accepts_pic(struct vcpu *vcpu)
 	return READ_ONCE(vcpu->lapic->accepts_pic);
 }
 
+/* A vector of the PIC, ours or user space's, waits behind LINT0 or past a disabled APIC. */
+bool vlapic_extint_pending(const struct vlapic *apic)
+{
+	const struct vcpu *vcpu = apic->vcpu;
+
+	if (likely(!apic->accepts_pic))
+		return false;
+	return irqchip_is_split(vcpu->vm) ? vcpu->user_extint >= 0 : vpic_output(vcpu->vm);
+}
+
+static int vlapic_extint_take(struct vlapic *apic)
+{
+	struct vcpu *vcpu = apic->vcpu;
+	int vector;
+
+	if (!irqchip_is_split(vcpu->vm))
+		return vpic_ack(vcpu->vm);
+	vector = vcpu->user_extint;
+	vcpu->user_extint = -1;
+	return vector;
+}
+
+bool vcpu_takes_user_extint(struct vcpu *vcpu)
+{
+	struct vlapic *apic = vcpu->lapic;
+
+	if (!apic)
+		return true;
+	return irqchip_is_split(vcpu->vm) && apic->accepts_pic && vcpu->user_extint < 0;
+}
+
 bool vcpu_irq_pending(struct vcpu *vcpu)
 {
 	struct vlapic *apic = vcpu->lapic;
 
 	if (!apic)
 		return false;
-	if (apic->accepts_pic && vpic_output(vcpu->vm))
+	if (vlapic_extint_pending(apic))
 		return true;
 	return READ_ONCE(apic->irr_words) && vlapic_due(apic) >= 0;
 }
@@ -169,8 +213,8 @@ int vcpu_irq_take(struct vcpu *vcpu)
 
 	if (!apic)
 		return -1;
-	if (apic->accepts_pic && vpic_output(vcpu->vm))
-		return vpic_ack(vcpu->vm);
+	if (vlapic_extint_pending(apic))
+		return vlapic_extint_take(apic);
 	vector = vlapic_due(apic);
 	if (vector >= 0)
 		vlapic_ack_irq(vcpu, vector);
@@ -203,7 +247,7 @@ void vlapic_lint0_changed(struct vlapic *apic)
 	bool nmi = vlapic_lvt_is_nmi(lvt);
 
 	WRITE_ONCE(apic->accepts_pic, extint || !apic->hw_enabled);
-	if (apic->accepts_pic && vpic_output(apic->vcpu->vm))
+	if (vlapic_extint_pending(apic))
 		vcpu_request(apic->vcpu, REQ_EVENT);
 	if (nmi == apic->lint0_nmi)
 		return;

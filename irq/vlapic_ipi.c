@@ -68,8 +68,7 @@ static int vlapic_accept_startup(struct vlapic *apic, const struct apic_msg *msg
 }
 
 /* 1 when accepted, 0 when dropped. SMIs are: there is no SMM. ExtINT comes by vpic_output(). */
-static int vlapic_accept(struct vlapic *apic, const struct apic_msg *msg,
-			 const struct vlapic *source)
+int vlapic_accept(struct vlapic *apic, const struct apic_msg *msg, const struct vlapic *source)
 {
 	switch (msg->mode) {
 	case DELIVER_FIXED:
@@ -392,26 +391,31 @@ static int map_find(const struct vm *vm, const struct apic_map *map, const struc
 }
 
 /* New vCPUs mark nothing; their number tells. */
-static void apic_map_refresh(struct vm *vm)
+static __always_inline void apic_map_refresh(struct vm *vm)
 {
-	if (unlikely(READ_ONCE(vm->apic_map->dirty) ||
-		     vm->apic_map->nr_vcpus != READ_ONCE(vm->nr_vcpus)))
+	struct apic_map *map = vm->apic_map;
+
+	if (unlikely(READ_ONCE(map->dirty) || map->nr_vcpus != READ_ONCE(vm->nr_vcpus)))
 		apic_map_rebuild(vm);
 }
 
-/* The local APIC with a physical id, NULL without; the VM has APICs. Any context. */
-struct vlapic *apic_find(struct vm *vm, u32 id)
+/* The one enabled APIC with a physical id, or NULL. */
+struct vlapic *apic_find_physical(struct vm *vm, u32 id)
 {
+	struct apic_map *map = vm->apic_map;
+	struct vlapic *apic;
+	unsigned int seq;
+
 	if (id >= VM_MAX_VCPU_ID)
 		return NULL;
 	apic_map_refresh(vm);
-	return READ_ONCE(vm->apic_map->phys[array_index_nospec(id, VM_MAX_VCPU_ID)]);
-}
-
-/* A message from nobody's APIC, to this one: 1 when accepted. */
-int apic_accept(struct vlapic *apic, const struct apic_msg *msg)
-{
-	return vlapic_accept(apic, msg, NULL);
+	do {
+		seq = read_seqcount_begin(&map->seq);
+		apic = NULL;
+		if (!map->aliased)
+			apic = READ_ONCE(map->phys[array_index_nospec(id, VM_MAX_VCPU_ID)]);
+	} while (read_seqcount_retry(&map->seq, seq));
+	return apic;
 }
 
 int apic_deliver(struct vm *vm, struct vlapic *source, const struct apic_msg *msg)

@@ -330,6 +330,7 @@ int vlapic_set_state(struct vcpu *vcpu, const struct kvm_lapic_state *state)
 	apic_map_dirty(vcpu->vm);
 	vlapic_timer_restore(apic);
 	vcpu_request(vcpu, REQ_EVENT);
-	vioapic_restore_rtc(apic);
+	if (!irqchip_is_split(vcpu->vm))
+		vioapic_restore_rtc(apic);
 	return 0;
 }

@@ -381,7 +381,7 @@ int vpit_create(struct vm *vm, u32 flags)
 
 	if (vm->vpit)
 		return vm_refuse(vm, -EEXIST, "the VM has a PIT already", 0);
-	if (!irqchip_in_kernel(vm))
+	if (!irqchip_in_kernel(vm) || irqchip_is_split(vm))
 		return vm_refuse(vm, -ENOENT, "a PIT needs an in-kernel irqchip", 0);
 	pit = kzalloc(sizeof(*pit), GFP_KERNEL_ACCOUNT);
 	if (!pit)

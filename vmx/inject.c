@@ -413,7 +413,8 @@ static void update_windows(struct vcpu_vmx *vmx)
 		windows |= vmx->interruptibility & INTR_STATE_STI ? CPU_IRQ_WINDOW : CPU_NMI_WINDOW;
 	if (vcpu->nmi_injected && vmx->entered != ENTERED_NMI)
 		windows |= CPU_NMI_WINDOW;
-	if (vcpu_irq_pending(vcpu) || vcpu->request_irq_window ||
+	if (vcpu_irq_pending(vcpu) ||
+	    (vcpu->request_irq_window && vcpu_takes_user_extint(vcpu)) ||
 	    (vcpu->interrupt.injected && vmx->entered != ENTERED_INTERRUPT))
 		windows |= CPU_IRQ_WINDOW;
 	vmx_cpu_write(vmx, (vmx->cpu & ~(CPU_NMI_WINDOW | CPU_IRQ_WINDOW)) | windows);
@@ -489,9 +490,17 @@ int vcpu_queue_user_irq(struct vcpu *vcpu, u32 vector)
 {
 	if (vector > 255)
 		return vcpu_refuse(vcpu, -EINVAL, "interrupt vector above 255", vector);
-	if (irqchip_in_kernel(vcpu->vm))
-		return vcpu_refuse(vcpu, -ENXIO, "interrupts come from the in-kernel chips",
-				   vector);
+	if (irqchip_in_kernel(vcpu->vm)) {
+		if (!irqchip_is_split(vcpu->vm))
+			return vcpu_refuse(vcpu, -ENXIO, "interrupts come from the in-kernel chips",
+					   vector);
+		if (vcpu->user_extint >= 0)
+			return vcpu_refuse(vcpu, -EEXIST, "an interrupt is already queued",
+					   vcpu->user_extint);
+		vcpu->user_extint = vector;
+		vcpu_request(vcpu, REQ_EVENT);
+		return 0;
+	}
 	if (vcpu->interrupt.injected)
 		return vcpu_refuse(vcpu, -EEXIST, "an interrupt is already queued",
 				   vcpu->interrupt.vector);

@@ -69,6 +69,11 @@ static int serve_requests(struct vcpu *vcpu)
 		return debug_step_exit(vcpu);
 	if (unlikely(READ_ONCE(vcpu->requests) & REQS_PV))
 		serve_pv_requests(vcpu);
+	if (unlikely(vcpu_take_request(vcpu, REQ_IOAPIC_EOI))) {
+		vcpu->run->exit_reason = KVM_EXIT_IOAPIC_EOI;
+		vcpu->run->eoi.vector = vcpu->ioapic_eoi;
+		return RUN_TO_USER;
+	}
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		to_vmx(vcpu)->tlb_flush = true;
 	if (unlikely(vcpu_take_request(vcpu, REQ_DIRTY_RING)) && dirty_ring_soft_full(vcpu)) {

@@ -154,8 +154,10 @@ TEST_F(ioeventfd, any_length)
 	EXPECT_TRUE(silent(self->cpu, &mov32, GUEST_MMIO + 0xffc, 1));
 	EXPECT_TRUE(silent(self->cpu, &movi, GUEST_MMIO + 0xffc, 1));
 	EXPECT_EQ(4, count(self->other));
-	EXPECT_FALSE(silent(self->cpu, &load, GUEST_MMIO + 0xffc, 1));
 	EXPECT_FALSE(silent(self->cpu, &mov8, GUEST_MMIO + 0xffd, 1));
+	/* KVM takes a load for a store, as it does not look. */
+	if (tvm_is_kvmlet())
+		EXPECT_FALSE(silent(self->cpu, &load, GUEST_MMIO + 0xffc, 1));
 	EXPECT_EQ(0, count(self->other));
 	ASSERT_OK(ioeventfd(self->vm, self->other, GUEST_MMIO + 0xffc, 0, DEASSIGN, 0));
 	EXPECT_FALSE(silent(self->cpu, &mov32, GUEST_MMIO + 0xffc, 1));
@@ -183,7 +185,9 @@ TEST_F(ioeventfd, memory_beneath)
 {
 	void *page = tvm_map(PAGE);
 
-	/* Where there is memory the guest writes it. */
+	/* Where there is memory the guest writes it; KVM does not notice at once. */
+	if (!tvm_is_kvmlet())
+		SKIP(return, "only kvmlet looks");
 	ASSERT_OK(ioeventfd(self->vm, self->fd, GUEST_MMIO, 0, 0, 0));
 	EXPECT_TRUE(silent(self->cpu, &mov32, GUEST_MMIO, 1));
 	EXPECT_EQ(1, count(self->fd));

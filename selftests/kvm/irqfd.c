@@ -222,7 +222,7 @@ TEST_F(irqfd, refusals)
 	struct tvm *bare = tvm_create(0);
 	int null = open("/dev/null", O_RDWR);
 
-	EXPECT_ERR(EAGAIN, irqfd(bare, self->event, 5, 0));
+	EXPECT_ERR(EINVAL, irqfd(bare, self->event, 5, 0));
 	EXPECT_ERR(EINVAL, irqfd(self->vm, self->event, 5, 4));
 	EXPECT_ERR(EBADF, irqfd(self->vm, 999, 5, 0));
 	EXPECT_ERR(EBADF, irqfd(self->vm, 999, 5, KVM_IRQFD_FLAG_DEASSIGN));

@@ -172,6 +172,7 @@ struct seqcount {
 #define raw_write_seqcount_begin(s) ((s)->sequence++)
 #define raw_write_seqcount_end(s) ((s)->sequence++)
 #define raw_seqcount_begin(s) ((s)->sequence & ~1u)
+#define read_seqcount_begin(s) raw_seqcount_begin(s)
 #define read_seqcount_retry(s, seq) ((s)->sequence != (seq))
 #define preempt_disable() do { } while (0)
 #define preempt_enable() do { } while (0)

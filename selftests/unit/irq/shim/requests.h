@@ -5,7 +5,7 @@
 
 #include "vm.h"
 
-enum vcpu_request { REQ_EVENT, REQ_TPR };
+enum vcpu_request { REQ_EVENT, REQ_TPR, REQ_IOAPIC_EOI };
 
 static inline void vcpu_request(struct vcpu *vcpu, enum vcpu_request req)
 {

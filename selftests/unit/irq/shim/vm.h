@@ -26,7 +26,8 @@ struct vm {
 	unsigned int nr_vcpus;
 	u32 boot_vcpu_id;
 	struct iobus bus[NR_IOBUSES];
-	bool irqchip;
+	bool irqchip, irqchip_split;
+	u32 ioapic_gsis;
 	struct vpic *vpic;
 	struct vioapic *vioapic;
 	struct vpit *vpit;
@@ -43,6 +44,8 @@ struct vcpu {
 	unsigned long requests;
 	struct vlapic *lapic;
 	u64 apic_base;
+	int user_extint;
+	u8 ioapic_eoi;
 	u8 maxphyaddr;
 	u32 tsc_khz;
 	u64 tsc_offset;
@@ -53,6 +56,11 @@ struct vcpu {
 static inline bool irqchip_in_kernel(const struct vm *vm)
 {
 	return vm->irqchip;
+}
+
+static inline bool irqchip_is_split(const struct vm *vm)
+{
+	return vm->irqchip_split;
 }
 
 static inline bool guest_has(const struct vcpu *vcpu, enum guest_feature f)

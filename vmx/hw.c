@@ -13,6 +13,7 @@
 #include <linux/fdtable.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/reboot.h>
 #include <linux/workqueue.h>
@@ -231,55 +232,62 @@ static void disown_vmx(void)
 
 /* ---- Borrow ---- */
 
-struct open_work {
+struct hold_work {
 	struct work_struct work;
-	struct file *file;
+	struct mm_struct *mm;
+	bool present;			/* there is an owner */
+	struct file *vm;		/* its VM */
 };
 
-/* In a worker: the initial namespaces and full credentials, whoever creates the VM. */
-static void open_owner(struct work_struct *work)
-{
-	struct open_work *w = container_of(work, struct open_work, work);
-
-	w->file = filp_open("/dev/kvm", O_RDWR | O_CLOEXEC, 0);
-}
-
-/* The in-tree module's device, or NULL when there is none (or when that path is our own). */
-static struct file *owner_device(void)
-{
-	struct open_work w;
-
-	INIT_WORK_ONSTACK(&w.work, open_owner);
-	schedule_work(&w.work);
-	flush_work(&w.work);
-	destroy_work_on_stack(&w.work);
-	if (IS_ERR(w.file))
-		return NULL;
-	if (w.file->f_op->owner == THIS_MODULE) {
-		fput(w.file);
-		return NULL;
-	}
-	return w.file;
-}
-
 /*
- * KVM_CREATE_VM hands out a descriptor of the calling process; the file is taken from it and the
- * descriptor closed. Another thread of the caller can interfere in between; at worst VMX goes off
- * under a VM of ours, which every VMX instruction survives.
+ * KVM_CREATE_VM hands out a descriptor of whoever calls it, and wants an address space. The
+ * descriptors of a kernel thread are out of user space's reach; the address space is the VMM's, as
+ * its memory is what the VM accounts to.
  */
-static struct file *hold_owner_vm(struct file *dev)
+static struct file *make_owner_vm(struct file *dev, struct mm_struct *mm)
 {
-	struct file *vm;
+	struct file *vm = NULL;
 	int fd;
 
 	if (!dev->f_op->unlocked_ioctl)
 		return NULL;
+	kthread_use_mm(mm);
 	fd = dev->f_op->unlocked_ioctl(dev, KVM_CREATE_VM, 0);
-	if (fd < 0)
-		return NULL;
-	vm = fget(fd);
-	close_fd(fd);
+	if (fd >= 0) {
+		vm = fget(fd);
+		close_fd(fd);
+	}
+	kthread_unuse_mm(mm);
 	return vm;
+}
+
+/* In a worker: the initial namespaces and full credentials, whoever creates the VM. */
+static void hold_owner(struct work_struct *work)
+{
+	struct hold_work *w = container_of(work, struct hold_work, work);
+	struct file *dev = filp_open("/dev/kvm", O_RDWR | O_CLOEXEC, 0);
+
+	if (IS_ERR(dev))
+		return;
+	/* That path may be our own. */
+	if (dev->f_op->owner != THIS_MODULE) {
+		w->present = true;
+		w->vm = make_owner_vm(dev, w->mm);
+	}
+	fput(dev);
+}
+
+/* Look for the owner of /dev/kvm, and keep VMX on by a VM of its. False without an owner. */
+static bool find_owner(struct file **owner_vm)
+{
+	struct hold_work w = { .mm = current->mm };
+
+	INIT_WORK_ONSTACK(&w.work, hold_owner);
+	schedule_work(&w.work);
+	flush_work(&w.work);
+	destroy_work_on_stack(&w.work);
+	*owner_vm = w.vm;
+	return w.present;
 }
 
 static void release_hold(struct work_struct *work)
@@ -301,31 +309,31 @@ static int count_vmxe(void)
 	return atomic_read(&count);
 }
 
-static int borrow_vmx(struct vm *vm, struct file *dev)
+static int borrow_vmx(struct vm *vm, struct file *owner_vm)
 {
-	held_vm = hold_owner_vm(dev);
-	fput(dev);
-	if (!held_vm)
+	if (!owner_vm) {
+		pr_warn_once("kvmlet: the owner of /dev/kvm has VMX and refuses a VM to share it by\n");
 		return vm_refuse(vm, -EBUSY, "the owner of /dev/kvm cannot turn VMX on", 0);
+	}
 	if (count_vmxe() != num_online_cpus()) {
-		fput(held_vm);
-		held_vm = NULL;
+		fput(owner_vm);
+		pr_warn_once("kvmlet: the owner of /dev/kvm does not turn VMX on: not Intel's?\n");
 		return vm_refuse(vm, -EBUSY, "the owner of /dev/kvm does not have VMX on", 0);
 	}
+	held_vm = owner_vm;
 	vmx_borrowed = true;
 	return 0;
 }
 
 static int first_user(struct vm *vm)
 {
-	struct file *dev;
+	struct file *owner_vm;
 	int ret;
 
 	if (held_vm)		/* lingering from the last VM */
 		return 0;
-	dev = owner_device();
-	if (dev)
-		return borrow_vmx(vm, dev);
+	if (find_owner(&owner_vm))
+		return borrow_vmx(vm, owner_vm);
 	if (count_vmxe()) {
 		pr_warn_once("kvmlet: another hypervisor has VMX on and offers no /dev/kvm to share it by\n");
 		return vm_refuse(vm, -EBUSY, "another hypervisor has VMX on", 0);

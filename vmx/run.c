@@ -521,6 +521,8 @@ void vcpu_hw_sched_out(struct vcpu *vcpu)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 
 	vmx_switch_to_host(vmx);
+	if (vmx_borrowed)
+		vmcs_thread_left(vmx);
 	vmx->l1d_flush = true;
 }
 

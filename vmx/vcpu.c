@@ -329,12 +329,14 @@ int __init vmx_module_init(void)
 		return ret;
 	bitmap_fill(vpids_free, NR_VPIDS);
 	__clear_bit(0, vpids_free);	/* "VPIDs and ...": 0 is the host's */
-	vmcs_module_init();
+	ret = vmcs_module_init();
+	if (ret)
+		return ret;
 	vmx_run_init();
 	cpuid_init();
 	ret = host_init();
 	if (ret)
-		return ret;
+		goto err_vmcs;
 	ret = vmx_switch_init();
 	if (ret)
 		goto err_host;
@@ -352,6 +354,8 @@ err_switch:
 	vmx_switch_exit();
 err_host:
 	host_exit();
+err_vmcs:
+	vmcs_module_exit();
 	return ret;
 }
 
@@ -361,4 +365,5 @@ void vmx_module_exit(void)
 	pvclock_module_exit();
 	vmx_switch_exit();
 	host_exit();
+	vmcs_module_exit();
 }

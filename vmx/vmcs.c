@@ -22,14 +22,8 @@ static DEFINE_PER_CPU(struct list_head, active_list);
 static DEFINE_PER_CPU(struct vmcs_region *, current_vmcs);
 /* The one that was loaded last: compared, never followed. */
 static DEFINE_PER_CPU(struct vmcs_region *, last_vmcs);
-
-void vmcs_module_init(void)
-{
-	int cpu;
-
-	for_each_possible_cpu(cpu)
-		INIT_LIST_HEAD(per_cpu_ptr(&active_list, cpu));
-}
+/* Belongs to no vCPU: see load_nothing(). */
+static DEFINE_PER_CPU(struct vmcs_region, sink_vmcs);
 
 int vmcs_alloc(struct vmcs_region *r)
 {
@@ -92,6 +86,29 @@ void vmcs_free(struct vmcs_region *r)
 	r->va = NULL;
 }
 
+void vmcs_module_exit(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		vmcs_free(per_cpu_ptr(&sink_vmcs, cpu));
+}
+
+int vmcs_module_init(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		INIT_LIST_HEAD(per_cpu_ptr(&active_list, cpu));
+	for_each_possible_cpu(cpu) {
+		if (vmcs_alloc(per_cpu_ptr(&sink_vmcs, cpu))) {
+			vmcs_module_exit();
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
 void vmcs_fetch(struct vcpu_vmx *vmx)
 {
 	struct vmcs_region *r = &vmx->vmcs;
@@ -112,30 +129,61 @@ static void vmcs_host_cpu(struct vcpu_vmx *vmx)
 	vmcs_writel(VMCS_HOST_SYSENTER_ESP, native_read_msr(MSR_IA32_SYSENTER_ESP));
 }
 
-/* Interrupts off, and the VMCS active nowhere else. */
-static void load_here(struct vcpu_vmx *vmx)
+static void activate_here(struct vmcs_region *r)
+{
+	/* "VMCLEAR ... initializes": brings a new region into a known launch state. */
+	vmx_clear(r->pa);
+	list_add(&r->link, this_cpu_ptr(&active_list));
+	r->cpu = raw_smp_processor_id();
+}
+
+/*
+ * VMPTRLD has failed: nothing that follows may reach the VMCS that is current, which is the VMX
+ * owner's or a guest's that is well. A page of this CPU takes VMREADs and VMWRITEs instead; the VM
+ * never enters again. Should even that page be refused, the CPU is left without a current VMCS.
+ */
+static void load_nothing(struct vcpu_vmx *vmx, enum vmx_result result)
+{
+	struct vmcs_region *sink = this_cpu_ptr(&sink_vmcs);
+
+	WARN_ON_ONCE(!READ_ONCE(vmx_stopped) && !READ_ONCE(vmx->vcpu.vm->dead));
+	vm_kill(vmx->vcpu.vm);
+	/* VMX is off: all that follows faults. */
+	if (result == VMX_FAULTED)
+		return;
+	if (sink->cpu < 0)
+		activate_here(sink);
+	if (vmx_ptrld(sink->pa) != VMX_OK)
+		vmx_clear(vmx_ptrst());
+}
+
+/* The guest that ran here before must not steer this one's speculation. */
+static void speculation_barrier(void)
+{
+	if (host_mitigations.ibpb)
+		native_wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+}
+
+/* Interrupts off, and the VMCS active nowhere else. False when the guest must not be entered. */
+static bool load_here(struct vcpu_vmx *vmx)
 {
 	struct vmcs_region *r = &vmx->vmcs;
 	int cpu = raw_smp_processor_id();
+	enum vmx_result result;
 
 	/* Pairs with smp_store_release() in clear_here(). */
 	if (smp_load_acquire(&r->cpu) != cpu) {
-		/* "VMCLEAR ... initializes": brings a new region into a known launch state. */
-		vmx_clear(r->pa);
-		list_add(&r->link, this_cpu_ptr(&active_list));
-		r->cpu = cpu;
+		activate_here(r);
 		vmx->enter.flags &= ~VMX_ENTER_RESUME;
 	}
-	if (vmx_ptrld(r->pa) != VMX_OK) {
-		WARN_ON_ONCE(!READ_ONCE(vmx_stopped) && !READ_ONCE(vmx->vcpu.vm->dead));
-		vm_kill(vmx->vcpu.vm);
-	}
+	result = vmx_ptrld(r->pa);
+	if (unlikely(result != VMX_OK))
+		load_nothing(vmx, result);
 	this_cpu_write(current_vmcs, r);
-	if (this_cpu_read(last_vmcs) != r) {
-		/* The guest that ran here before must not steer this one's speculation. */
-		if (host_mitigations.ibpb)
-			native_wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
+	if (this_cpu_read(last_vmcs) != r || vmx->foreign_may_have_run) {
+		speculation_barrier();
 		this_cpu_write(last_vmcs, r);
+		vmx->foreign_may_have_run = false;
 	}
 	if (vmx->last_cpu != cpu) {
 		vmx->last_cpu = cpu;
@@ -143,31 +191,81 @@ static void load_here(struct vcpu_vmx *vmx)
 		/* Mappings of an earlier stay on this CPU have missed all invalidations since. */
 		vmx->tlb_flush = true;
 	}
+	return likely(result == VMX_OK);
+}
+
+/*
+ * The VMCS that the VMX owner has on this CPU, all ones when it has none: one of ours that was left
+ * current counts as none. The one loaded last is alive, see clear_here().
+ */
+static u64 foreign_here(void)
+{
+	struct vmcs_region *last = this_cpu_read(last_vmcs);
+	u64 pa = vmx_ptrst();
+
+	return last && last->pa == pa ? ~0ull : pa;
+}
+
+/*
+ * The owner separates its guests by barriers as we do ours, when it loads another VMCS than the
+ * last. Ours come and go in between, which it does not notice: a guest of its may have run since
+ * this thread was last here, and may run when the thread leaves.
+ */
+static void displace_foreign(struct vcpu_vmx *vmx)
+{
+	vmx->foreign = foreign_here();
+	vmx->beside_foreign = vmx->foreign != ~0ull;
+	vmx->foreign_may_have_run = vmx->thread_was_away && vmx->beside_foreign;
+	vmx->thread_was_away = false;
+}
+
+void vmcs_thread_left(struct vcpu_vmx *vmx)
+{
+	vmx->thread_was_away = true;
+	if (!vmx->beside_foreign)
+		return;
+	vmx->beside_foreign = false;
+	speculation_barrier();
+}
+
+enum window { WINDOW_OPEN, WINDOW_ELSEWHERE, WINDOW_LOST };
+
+static enum window open_window(struct vcpu_vmx *vmx)
+{
+	struct vmcs_region *r = &vmx->vmcs;
+	bool loaded = true;
+
+	if (vmx_borrowed) {
+		if (r->cpu != raw_smp_processor_id() && r->cpu >= 0)
+			return WINDOW_ELSEWHERE;
+		displace_foreign(vmx);
+		loaded = load_here(vmx);
+	} else if (this_cpu_read(current_vmcs) != r) {
+		if (r->cpu != raw_smp_processor_id() && r->cpu >= 0)
+			return WINDOW_ELSEWHERE;
+		loaded = load_here(vmx);
+	}
+	vmx->held++;
+	return likely(loaded) ? WINDOW_OPEN : WINDOW_LOST;
 }
 
 bool vmcs_window_open(struct vcpu_vmx *vmx)
 {
-	struct vmcs_region *r = &vmx->vmcs;
+	enum window w = open_window(vmx);
 
-	if (vmx_borrowed) {
-		if (r->cpu != raw_smp_processor_id() && r->cpu >= 0)
-			return false;
-		vmx->foreign = vmx_ptrst();
-		load_here(vmx);
-	} else if (this_cpu_read(current_vmcs) != r) {
-		if (r->cpu != raw_smp_processor_id() && r->cpu >= 0)
-			return false;
-		load_here(vmx);
-	}
-	vmx->held++;
-	return true;
+	if (unlikely(w == WINDOW_LOST))
+		vmcs_window_close(vmx);
+	return w == WINDOW_OPEN;
 }
 
+/* All ones: the owner had none, and ours may stay until it loads one. */
 void vmcs_window_close(struct vcpu_vmx *vmx)
 {
-	/* All ones: the owner had none, and ours may stay until it loads one. */
-	if (!--vmx->held && vmx_borrowed && vmx->foreign != ~0ull)
-		vmx_ptrld(vmx->foreign);
+	if (--vmx->held || !vmx_borrowed || vmx->foreign == ~0ull)
+		return;
+	/* What the owner writes next must not hit our VMCS. */
+	if (unlikely(vmx_ptrld(vmx->foreign) == VMX_FAILED))
+		clear_here(&vmx->vmcs);
 }
 
 void vmcs_get(struct vcpu_vmx *vmx)
@@ -181,7 +279,8 @@ void vmcs_get(struct vcpu_vmx *vmx)
 	preempt_disable();
 	for (;;) {
 		local_irq_save(flags);
-		if (vmcs_window_open(vmx))
+		/* Lost: what follows is lost as well, and harms nobody. */
+		if (open_window(vmx) != WINDOW_ELSEWHERE)
 			break;
 		local_irq_restore(flags);
 		vmcs_fetch(vmx);

@@ -106,6 +106,8 @@ struct vcpu_vmx {
 	unsigned int held;		/* nesting of vmcs_get() */
 	unsigned long held_flags;	/* saved RFLAGS of the outermost one, when borrowing */
 	u64 foreign;			/* VMCS that was current before it, when borrowing */
+	/* Guests of the VMX owner: see displace_foreign(). */
+	bool thread_was_away, beside_foreign, foreign_may_have_run;
 
 	u16 vpid;			/* 0 = none */
 	u32 pin, cpu, cpu2, exit, entry;	/* as written to the VMCS */
@@ -166,10 +168,15 @@ void vmcs_put(struct vcpu_vmx *vmx);
 
 /*
  * vmcs_window_open() - as vmcs_get() with preemption and interrupts already off; false when an IPI
- * is needed first.
+ * is needed first, or when the CPU refuses the VMCS and the VM is dead.
  */
 bool vmcs_window_open(struct vcpu_vmx *vmx);
 void vmcs_window_close(struct vcpu_vmx *vmx);
+/*
+ * vmcs_thread_left() - the vCPU's thread leaves its CPU, or KVM_RUN: the VMX owner's guests may run
+ * there next. Preemption off.
+ */
+void vmcs_thread_left(struct vcpu_vmx *vmx);
 /* vmcs_fetch() - bring the VMCS to this CPU: clears it elsewhere. Preemption off, interrupts on. */
 void vmcs_fetch(struct vcpu_vmx *vmx);
 
@@ -180,7 +187,8 @@ void vmcs_free(struct vmcs_region *r);
  * going off, crash).
  */
 void vmcs_clear_cpu(void);
-void vmcs_module_init(void);
+int vmcs_module_init(void);
+void vmcs_module_exit(void);
 
 /* vmcs_setup() - write all constant fields of a new VMCS; between vmcs_get() and vmcs_put(). */
 void vmcs_setup(struct vcpu_vmx *vmx);

@@ -331,6 +331,12 @@ int vlapic_set_state(struct vcpu *vcpu, const struct kvm_lapic_state *s);
 void vlapic_enable_cmci(struct vcpu *vcpu, bool on);
 
 /**
+ * vlapic_deliver_cmci() - a machine-check bank has logged something that interrupts
+ * @vcpu: any vCPU; nothing happens without an APIC, or while LVT CMCI is masked
+ */
+void vlapic_deliver_cmci(struct vcpu *vcpu);
+
+/**
  * vlapic_timer_pending() - does an expired timer wait to be turned into an interrupt?
  * @vcpu: a vCPU with an APIC
  *
@@ -360,6 +366,28 @@ void vlapic_timer_migrate(struct vcpu *vcpu);
  * Return: whether there is.
  */
 bool vlapic_init_sipi_pending(struct vcpu *vcpu);
+
+/**
+ * vcpu_init_sipi_pending() - is there one, and may it be taken? SMM keeps it latched
+ * @vcpu: own thread or vcpu->lock held
+ *
+ * Return: whether vcpu_accept_init_sipi() has something to do.
+ */
+bool vcpu_init_sipi_pending(struct vcpu *vcpu);
+
+/**
+ * vlapic_init_latched() - is an INIT waiting?
+ * @vcpu: a vCPU with LAPIC; any context
+ *
+ * Return: whether it is.
+ */
+bool vlapic_init_latched(struct vcpu *vcpu);
+
+/**
+ * vlapic_forget_init() - KVM_SET_VCPU_EVENTS says that none was latched
+ * @vcpu: a vCPU with LAPIC
+ */
+void vlapic_forget_init(struct vcpu *vcpu);
 
 /**
  * vlapic_take_init_sipi() - consume them

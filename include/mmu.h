@@ -25,7 +25,8 @@ struct vcpu;
  * @npages:		how many frames of 4 KiB, at least 1
  * @hva:		user address of @base_gfn, page aligned
  * @flags:		KVM_MEM_*
- * @id:			KVM's slot number (the address space, upper half of the user's u32, is 0)
+ * @id:			KVM's slot number
+ * @as:			its address space, upper half of the user's slot number: ADDRESS_SPACE_*
  * @hva_node:		in vm->mmu.hva_tree; vm->mmu.lock held for writing
  * @dirty_bitmap:	one bit a frame, NULL without KVM_MEM_LOG_DIRTY_PAGES or with rings
  * @rcu:		for freeing
@@ -40,6 +41,7 @@ struct memslot {
 	hva_t hva;
 	u32 flags;
 	u16 id;
+	u16 as;
 	struct interval_tree_node hva_node;
 	unsigned long *dirty_bitmap;
 	struct rcu_head rcu;
@@ -48,14 +50,18 @@ struct memslot {
 /* KVM_CAP_DIRTY_LOG_RING: the largest ring */
 #define DIRTY_RING_MAX_BYTES	(65536 * (int)sizeof(struct kvm_dirty_gfn))
 
+/* KVM_CAP_MULTI_ADDRESS_SPACE: a vCPU sees those of its mode alone. */
+enum { ADDRESS_SPACE_NORMAL, ADDRESS_SPACE_SMM, NR_ADDRESS_SPACES };
+
 #define MEMSLOTS_USER		32764	/* KVM_CAP_NR_MEMSLOTS */
 /* A private slot behind the user's: TSS pages of real mode without unrestricted guest. */
 #define MEMSLOT_TSS		(MEMSLOTS_USER + 0)
 
 /* The MMU's part of struct vm. "mmu_lock" is @lock: held for reading to map, for writing to zap. */
 struct vm_mmu {
-	struct maple_tree slots;	/* by gfn; vm->slots_lock to write, RCU or srcu to read */
-	struct xarray slots_by_id;	/* vm->slots_lock */
+	/* by gfn; vm->slots_lock to write, RCU or srcu to read */
+	struct maple_tree slots[NR_ADDRESS_SPACES];
+	struct xarray slots_by_id;	/* by the user's number; vm->slots_lock */
 	struct rb_root_cached hva_tree;	/* by user address; mmu_lock for writing to change */
 	u64 slots_generation;		/* from 1; rises with each change; tags what vCPUs cache */
 	u64 nr_pages;			/* sum of npages of the user's slots; vm->slots_lock */
@@ -69,7 +75,7 @@ struct vm_mmu {
 	/* mmu_lock; union of the ranges in progress */
 	hva_t invalidate_start, invalidate_last;
 
-	hpa_t root;			/* (c) EPT root table of this VM */
+	hpa_t root[NR_ADDRESS_SPACES];	/* (c) EPT root tables */
 	int root_level;			/* (c) 4 or 5 */
 	gfn_t max_gfn;			/* (c) last frame the tables and the host can address */
 	u32 dirty_ring_entries;		/* vm->lock; fixed once a vCPU exists; 0: bitmaps */
@@ -356,8 +362,16 @@ int mmu_handle_fault(struct vcpu *vcpu, struct page_fault *pf);
 bool mmu_is_mmio_gpa(struct vcpu *vcpu, gpa_t gpa);
 
 /**
+ * mmu_switch_space() - the vCPU has entered or left SMM: it sees another address space
+ * @vcpu: own thread or vcpu->lock held
+ *
+ * Asks for what has to follow: a new EPT pointer, a flush.
+ */
+void mmu_switch_space(struct vcpu *vcpu);
+
+/**
  * mmu_eptp() - EPT pointer for a vCPU, with memory type, walk length and A/D bit
- * @vcpu: any vCPU; any context
+ * @vcpu: own thread or vcpu->lock held; any context
  *
  * Return: the VMCS field's value.
  */

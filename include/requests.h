@@ -26,6 +26,7 @@ enum vcpu_request {
 	REQ_CLOCK_MASTER,	/* the VM's kvmclock needs a new base */
 	REQ_STEAL,		/* tell the guest how long it waited for a CPU */
 	REQ_IOAPIC_EOI,		/* leave with KVM_EXIT_IOAPIC_EOI */
+	REQ_SMI,		/* enter SMM when nothing else is being delivered */
 	NR_VCPU_REQUESTS
 };
 

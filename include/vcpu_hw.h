@@ -52,6 +52,16 @@ struct hw_features {
 
 extern struct hw_features hw;
 
+/**
+ * hw_has_smm() - can guests have system-management mode? It needs real mode and two address spaces
+ *
+ * Return: whether they can.
+ */
+static inline bool hw_has_smm(void)
+{
+	return hw.ept && hw.unrestricted_guest;
+}
+
 /* ---- Module and VM life: vmx/vcpu.c, vmx/hw.c ---- */
 
 /**
@@ -696,6 +706,21 @@ void vcpu_queue_guest_exception(struct vcpu *vcpu, const struct guest_exception 
  * Return: 0, -EINVAL on another vector, -ENXIO with in-kernel chips, -EEXIST when one is queued.
  */
 int vcpu_queue_user_irq(struct vcpu *vcpu, u32 vector);
+
+/* ---- System-management mode: vmx/smm.c ---- */
+
+/**
+ * vcpu_smi() - KVM_SMI, or an SMI by interrupt message
+ * @vcpu: any vCPU; any context
+ */
+void vcpu_smi(struct vcpu *vcpu);
+
+/**
+ * vcpu_set_smm() - be in SMM or not, without any other change
+ * @vcpu: own thread or vcpu->lock held
+ * @smm: which
+ */
+void vcpu_set_smm(struct vcpu *vcpu, bool smm);
 
 /* ---- Time: vmx/tsc.c; vcpu->tsc_khz is the guest's frequency ---- */
 

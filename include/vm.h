@@ -122,13 +122,14 @@ struct vcpu_interrupt {
 #define CPUID_MAX_ENTRIES	256	/* of KVM_SET_CPUID2 */
 #define CPUID_DIRECT_SLOTS	128	/* first 32 leaves of the four classes of CPUID leaves */
 #define MCE_MAX_BANKS		32
+#define SMBASE_RESET		0x30000
 #define MTRR_VARIABLE_RANGES	8
 
 /* MSRs that are only kept, or kept apart from the hardware: vmx/msr_tables.c. */
 struct vcpu_msrs {
 	u64 arch_capabilities, ucode_rev, platform_info, misc_features, power_ctl;
 	u64 feature_control, hwcr;
-	u64 mcg_cap, mcg_status, mcg_ctl;
+	u64 mcg_cap, mcg_status, mcg_ctl, mcg_ext_ctl;
 	u64 mci[4 * MCE_MAX_BANKS];		/* CTL, STATUS, ADDR, MISC of each bank */
 	u64 mci_ctl2[MCE_MAX_BANKS];
 	u64 mtrr_variable[2 * MTRR_VARIABLE_RANGES];	/* base, mask */
@@ -180,6 +181,7 @@ struct vcpu {
 	struct kvm_segment segs[NR_SEGS];
 	u64 pat, misc_enable, tsc_adjust;
 	u64 smi_count;
+	u64 smbase;
 	struct vcpu_msrs msrs;
 
 	/* Events (v); nmi_pending by anyone */
@@ -187,6 +189,9 @@ struct vcpu {
 	struct vcpu_interrupt interrupt;	/* interrupted itself, or KVM_INTERRUPT's */
 	bool nmi_injected;
 	atomic_t nmi_pending;			/* 0..2 */
+	bool smi_pending;			/* latched: taken between instructions */
+	bool smm;				/* in SMM; change it by vcpu_set_smm() */
+	bool smm_inside_nmi;			/* NMIs were masked before it was entered */
 	bool request_irq_window;		/* user wants KVM_EXIT_IRQ_WINDOW_OPEN */
 
 	/* Interrupt hardware */
@@ -314,6 +319,17 @@ static inline bool irqchip_is_split(const struct vm *vm)
 static inline bool guest_has(const struct vcpu *vcpu, enum guest_feature f)
 {
 	return test_bit(f, vcpu->guest_features);
+}
+
+/**
+ * vcpu_address_space() - which memory slots a vCPU sees
+ * @vcpu: own thread or vcpu->lock held; any context
+ *
+ * Return: ADDRESS_SPACE_*.
+ */
+static inline unsigned int vcpu_address_space(const struct vcpu *vcpu)
+{
+	return vcpu->smm;
 }
 
 /**

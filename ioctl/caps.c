@@ -33,6 +33,16 @@ static int cap_nr_vcpus(struct vm *vm)
 	return min_t(unsigned int, num_online_cpus(), VM_MAX_VCPUS);
 }
 
+static int cap_smm(struct vm *vm)
+{
+	return hw_has_smm();
+}
+
+static int cap_address_spaces(struct vm *vm)
+{
+	return hw_has_smm() ? NR_ADDRESS_SPACES : 1;
+}
+
 static int cap_xcrs(struct vm *vm)
 {
 	return hw.xcr0 != 0;
@@ -63,6 +73,7 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_SYNC_MMU, 1 },
 	{ KVM_CAP_READONLY_MEM, 1 },
 	{ KVM_CAP_NR_MEMSLOTS, MEMSLOTS_USER },
+	{ KVM_CAP_MULTI_ADDRESS_SPACE, .fn = cap_address_spaces },
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
 	{ KVM_CAP_ENABLE_CAP_VM, 1 },
 	{ KVM_CAP_NR_VCPUS, .fn = cap_nr_vcpus },
@@ -112,6 +123,7 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_SET_GUEST_DEBUG, 1 },
 	{ KVM_CAP_SET_GUEST_DEBUG2, GUEST_DEBUG_FLAGS },
 	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
+	{ KVM_CAP_X86_SMM, .fn = cap_smm },
 	{ KVM_CAP_SYNC_REGS, VCPU_SYNC_FIELDS },
 	{ KVM_CAP_ENABLE_CAP, 1 },
 	{ KVM_CAP_EXIT_HYPERCALL, HYPERCALL_EXITS },

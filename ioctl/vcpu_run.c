@@ -123,7 +123,7 @@ void vcpu_accept_init_sipi(struct vcpu *vcpu)
 	unsigned int events;
 	u8 vector = 0;
 
-	if (!vcpu->lapic || !vlapic_init_sipi_pending(vcpu))
+	if (!vcpu_init_sipi_pending(vcpu))
 		return;
 	events = vlapic_take_init_sipi(vcpu, &vector);
 	if (events & VLAPIC_EV_INIT) {
@@ -146,7 +146,7 @@ static bool vcpu_waits_for_sipi(const struct vcpu *vcpu)
 /* Something ends the wait. A processor that waits for a SIPI takes nothing but INIT and SIPI. */
 static bool vcpu_has_event(struct vcpu *vcpu)
 {
-	if (vcpu->lapic && vlapic_init_sipi_pending(vcpu))
+	if (vcpu_init_sipi_pending(vcpu))
 		return true;
 	return !vcpu_waits_for_sipi(vcpu) &&
 	       (READ_ONCE(vcpu->pv.unhalted) || vcpu_hw_has_event(vcpu));
@@ -359,6 +359,8 @@ static void vcpu_fill_run(struct vcpu *vcpu)
 	run->apic_base = vcpu->lapic ? vlapic_get_base(vcpu) : vcpu->apic_base;
 	run->ready_for_interrupt_injection = (vcpu->lapic && !irqchip_is_split(vcpu->vm)) ||
 					     vcpu_ready_for_user_irq(vcpu);
+	if (unlikely(vcpu->smm))
+		run->flags |= KVM_RUN_X86_SMM;
 	if (unlikely(READ_ONCE(run->kvm_valid_regs)))
 		vcpu_sync_regs_out(vcpu);
 }

@@ -41,6 +41,14 @@ static int vcpu_ioctl_get_lapic(struct vcpu *vcpu, void *arg)
 	return 0;
 }
 
+static long vcpu_ioctl_smi(struct vcpu *vcpu, unsigned long arg)
+{
+	if (!hw_has_smm())
+		return vcpu_refuse(vcpu, -ENOTTY, "SMM needs EPT and unrestricted guest", 0);
+	vcpu_smi(vcpu);
+	return 0;
+}
+
 /* An INIT or SIPI that has arrived is part of the answer. */
 static int vcpu_ioctl_get_mp(struct vcpu *vcpu, void *arg)
 {
@@ -261,6 +269,7 @@ const struct vcpu_ioctl vcpu_state_ioctls[] = {
 	{ KVM_SET_SREGS, SET_STATE(kvm_sregs, vcpu_ioctl_set_sregs, IO_SRCU) },
 	{ KVM_INTERRUPT, SET_STATE(kvm_interrupt, vcpu_ioctl_interrupt, 0) },
 	{ KVM_NMI, .raw = vcpu_ioctl_nmi },
+	{ KVM_SMI, .raw = vcpu_ioctl_smi },
 	{ KVM_GET_MSRS, .flags = IO_SRCU, .raw = vcpu_ioctl_get_msrs },
 	{ KVM_SET_MSRS, .flags = IO_SRCU, .raw = vcpu_ioctl_set_msrs },
 	{ KVM_GET_MP_STATE, GET_STATE(kvm_mp_state, vcpu_ioctl_get_mp, IO_SRCU) },

@@ -480,6 +480,21 @@ bool vlapic_init_sipi_pending(struct vcpu *vcpu)
 	return vcpu->lapic && READ_ONCE(vcpu->lapic->events);
 }
 
+bool vcpu_init_sipi_pending(struct vcpu *vcpu)
+{
+	return vlapic_init_sipi_pending(vcpu) && !vcpu->smm;
+}
+
+bool vlapic_init_latched(struct vcpu *vcpu)
+{
+	return READ_ONCE(vcpu->lapic->events) & VLAPIC_EV_INIT;
+}
+
+void vlapic_forget_init(struct vcpu *vcpu)
+{
+	clear_bit(ilog2(VLAPIC_EV_INIT), &vcpu->lapic->events);
+}
+
 unsigned int vlapic_take_init_sipi(struct vcpu *vcpu, u8 *sipi)
 {
 	struct vlapic *apic = vcpu->lapic;
@@ -507,6 +522,12 @@ void vlapic_restore_sipi(struct vcpu *vcpu, int vector, unsigned int events)
 		set_bit(ilog2(VLAPIC_EV_INIT), &apic->events);
 	if (events)
 		vcpu_request(vcpu, REQ_EVENT);
+}
+
+void vlapic_deliver_cmci(struct vcpu *vcpu)
+{
+	if (vcpu->lapic)
+		vlapic_deliver_lvt(vcpu->lapic, APIC_LVTCMCI, NULL);
 }
 
 void vlapic_deliver_lint(struct vcpu *vcpu, int lint)

@@ -67,7 +67,7 @@ static int vlapic_accept_startup(struct vlapic *apic, const struct apic_msg *msg
 	return 1;
 }
 
-/* 1 when accepted, 0 when dropped. SMIs are: there is no SMM. ExtINT comes by vpic_output(). */
+/* 1 when accepted, 0 when dropped. ExtINT comes by vpic_output(). */
 int vlapic_accept(struct vlapic *apic, const struct apic_msg *msg, const struct vlapic *source)
 {
 	switch (msg->mode) {
@@ -76,6 +76,11 @@ int vlapic_accept(struct vlapic *apic, const struct apic_msg *msg, const struct 
 		return vlapic_accept_fixed(apic, msg, source);
 	case DELIVER_NMI:
 		vcpu_nmi(apic->vcpu);
+		return 1;
+	case DELIVER_SMI:
+		if (!hw_has_smm())
+			return 0;
+		vcpu_smi(apic->vcpu);
 		return 1;
 	case DELIVER_INIT:
 		return vlapic_accept_init(apic, msg, source);

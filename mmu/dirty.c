@@ -57,6 +57,7 @@ static void dirty_snapshot(struct vm *vm, struct memslot *slot, unsigned long *s
 	struct tdp_batch batch;
 
 	tdp_batch_init(&batch, vm, TDP_WRITE_PROTECT, false);
+	batch.as = slot->as;
 	write_lock(&vm->mmu.lock);
 	for (word = 0; word < words; word++) {
 		snapshot[word] = dirty_take_word(&batch, slot, word, ~0UL);
@@ -83,7 +84,7 @@ static int dirty_check(struct vm *vm, u32 id)
 {
 	if (vm->mmu.dirty_ring_entries)
 		return vm_refuse(vm, -ENXIO, "the VM logs to rings, not to bitmaps", 0);
-	if (id >= MEMSLOTS_USER)
+	if (!memslot_number_valid(id))
 		return vm_refuse(vm, -EINVAL, "no such address space or slot number", id);
 	return 0;
 }
@@ -141,6 +142,7 @@ static void dirty_clear(struct vm *vm, struct memslot *slot, size_t word, u64 co
 	if (count % BITS_PER_LONG)
 		dirty_buffer(slot)[BITS_TO_LONGS(count) - 1] &= BITMAP_LAST_WORD_MASK(count);
 	tdp_batch_init(&batch, vm, TDP_WRITE_PROTECT, false);
+	batch.as = slot->as;
 	write_lock(&vm->mmu.lock);
 	for (; word < end; word++) {
 		dirty_take_word(&batch, slot, word, *mask++);

@@ -54,7 +54,7 @@ void dirty_ring_push(struct vcpu *vcpu, const struct memslot *slot, gfn_t gfn)
 	 */
 	if (ring_used(ring) < entries) {
 		entry = &ring->entries[ring->head & (entries - 1)];
-		WRITE_ONCE(entry->slot, slot->id);
+		WRITE_ONCE(entry->slot, memslot_number(slot));
 		WRITE_ONCE(entry->offset, gfn - slot->base_gfn);
 		/* Who sees the flag sees the rest. */
 		smp_store_release(&entry->flags, KVM_DIRTY_GFN_F_DIRTY);
@@ -80,11 +80,12 @@ static void ring_protect(struct ring_run *run)
 	struct memslot *slot = NULL;
 	gfn_t first;
 
-	if (run->count && run->slot < MEMSLOTS_USER)
+	if (run->count && memslot_number_valid(run->slot))
 		slot = xa_load(&vm->mmu.slots_by_id, run->slot);
 	/* The slot may have gone since, and user space may have written anything. */
 	if (slot && run->first < slot->npages && run->count <= slot->npages - run->first) {
 		first = slot->base_gfn + run->first;
+		run->batch->as = slot->as;
 		tdp_range(run->batch, first, first + run->count);
 	}
 	run->count = 0;

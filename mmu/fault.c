@@ -167,6 +167,7 @@ static int fault_map_exclusive(struct vcpu *vcpu, struct page_fault *pf)
 	int r = PF_RETRY;
 
 	tdp_batch_init(&batch, vcpu->vm, TDP_ZAP, false);
+	batch.as = vcpu_address_space(vcpu);
 	batch.detach_level = pf->goal_level;
 
 	write_lock(&mmu->lock);

@@ -20,6 +20,12 @@
 #include "mmu.h"
 #include "vm.h"
 
+/* mmu_address_spaces() - how many there are: without SMM nobody would see the second one. */
+static inline unsigned int mmu_address_spaces(void)
+{
+	return hw_has_smm() ? NR_ADDRESS_SPACES : 1;
+}
+
 /* ---- tdp.c ---- */
 
 enum tdp_action {
@@ -34,6 +40,7 @@ enum tdp_action {
  * struct tdp_batch - one pass over a range, and what must happen before its lock is let go
  * @vm: the VM
  * @action: what to do with each entry
+ * @as: address space: may change from range to range
  * @detach_level: TDP_ZAP: highest level at which an entry's whole table may be detached in one step
  * @may_yield: the lock may be dropped and retaken between entries, after a flush
  * @yielded: it was
@@ -44,6 +51,7 @@ enum tdp_action {
 struct tdp_batch {
 	struct vm *vm;
 	enum tdp_action action;
+	u8 as;
 	u8 detach_level;
 	bool may_yield;
 	bool yielded;
@@ -133,6 +141,18 @@ static inline struct memslot *vcpu_slot(struct vcpu *vcpu, gfn_t gfn)
 	if (likely(vcpu->mmu.last_slot_generation == generation && memslot_holds(slot, gfn)))
 		return slot;
 	return vcpu_memslot_find(vcpu, gfn);
+}
+
+/* memslot_number() - the slot's number as the user gave it: with its address space. */
+static inline u32 memslot_number(const struct memslot *slot)
+{
+	return (u32)slot->as << 16 | slot->id;
+}
+
+/* memslot_number_valid() - could user space have a slot of this number? */
+static inline bool memslot_number_valid(u32 number)
+{
+	return number >> 16 < mmu_address_spaces() && (number & 0xffff) < MEMSLOTS_USER;
 }
 
 static inline bool memslot_logs(const struct memslot *slot)

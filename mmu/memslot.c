@@ -32,9 +32,9 @@ static gfn_t memslot_last(const struct memslot *slot)
 
 /* ---- Readers ---- */
 
-static struct memslot *memslot_find(struct vm *vm, gfn_t gfn)
+static struct memslot *memslot_find(struct vcpu *vcpu, gfn_t gfn)
 {
-	return mtree_load(&vm->mmu.slots, gfn);
+	return mtree_load(&vcpu->vm->mmu.slots[vcpu_address_space(vcpu)], gfn);
 }
 
 struct memslot *vcpu_memslot_find(struct vcpu *vcpu, gfn_t gfn)
@@ -42,7 +42,7 @@ struct memslot *vcpu_memslot_find(struct vcpu *vcpu, gfn_t gfn)
 	struct vcpu_mmu *cache = &vcpu->mmu;
 	/* Before the tree is read, see vcpu_slot(). */
 	u64 generation = smp_load_acquire(&vcpu->vm->mmu.slots_generation);
-	struct memslot *slot = memslot_find(vcpu->vm, gfn);
+	struct memslot *slot = memslot_find(vcpu, gfn);
 
 	if (slot) {
 		cache->last_slot = slot;
@@ -89,6 +89,7 @@ static struct memslot *memslot_alloc(const struct kvm_userspace_memory_region *m
 	slot->hva = mem->userspace_addr;
 	slot->flags = mem->flags;
 	slot->id = mem->slot;
+	slot->as = mem->slot >> 16;
 	slot->hva_node.start = slot->hva;
 	slot->hva_node.last = slot->hva + mem->memory_size - 1;
 	return slot;
@@ -130,10 +131,10 @@ static void memslot_track(struct vm *vm, struct memslot *slot, bool add)
 	write_unlock(&vm->mmu.lock);
 }
 
-static void memslot_erase(struct vm *vm, gfn_t first, gfn_t last)
+static void memslot_erase(struct maple_tree *tree, gfn_t first, gfn_t last)
 {
 	/* Nothing could be undone any more, and what is needed is a few nodes at most. */
-	int r = mtree_store_range(&vm->mmu.slots, first, last, NULL, GFP_KERNEL | __GFP_NOFAIL);
+	int r = mtree_store_range(tree, first, last, NULL, GFP_KERNEL | __GFP_NOFAIL);
 
 	WARN_ON_ONCE(r);
 }
@@ -141,12 +142,14 @@ static void memslot_erase(struct vm *vm, gfn_t first, gfn_t last)
 /* Take out of the tree what the old slot covers and the new one does not. */
 static void memslot_erase_old(struct vm *vm, const struct memslot *old, const struct memslot *new)
 {
+	struct maple_tree *tree = &vm->mmu.slots[old->as];
+
 	if (!new || memslot_last(new) < old->base_gfn || new->base_gfn > memslot_last(old))
-		memslot_erase(vm, old->base_gfn, memslot_last(old));
+		memslot_erase(tree, old->base_gfn, memslot_last(old));
 	else if (new->base_gfn > old->base_gfn)
-		memslot_erase(vm, old->base_gfn, new->base_gfn - 1);
+		memslot_erase(tree, old->base_gfn, new->base_gfn - 1);
 	else if (new->base_gfn < old->base_gfn)
-		memslot_erase(vm, memslot_last(new) + 1, memslot_last(old));
+		memslot_erase(tree, memslot_last(new) + 1, memslot_last(old));
 }
 
 /* Steps 1 to 3. On failure nothing has changed. */
@@ -157,20 +160,21 @@ static int memslot_publish(struct vm *vm, struct memslot *old, struct memslot *n
 
 	lockdep_assert_held(&vm->slots_lock);
 	if (new) {
-		r = xa_err(xa_store(&mmu->slots_by_id, new->id, new, GFP_KERNEL_ACCOUNT));
+		r = xa_err(xa_store(&mmu->slots_by_id, memslot_number(new), new,
+				    GFP_KERNEL_ACCOUNT));
 		if (r)
 			return r;
 		memslot_track(vm, new, true);
-		r = mtree_store_range(&mmu->slots, new->base_gfn, memslot_last(new), new,
+		r = mtree_store_range(&mmu->slots[new->as], new->base_gfn, memslot_last(new), new,
 				      GFP_KERNEL_ACCOUNT);
 		if (r) {
 			memslot_track(vm, new, false);
 			/* Does not allocate: the index is there. */
-			xa_store(&mmu->slots_by_id, new->id, old, GFP_KERNEL);
+			xa_store(&mmu->slots_by_id, memslot_number(new), old, GFP_KERNEL);
 			return r;
 		}
 	} else {
-		xa_erase(&mmu->slots_by_id, old->id);
+		xa_erase(&mmu->slots_by_id, memslot_number(old));
 	}
 	if (old)
 		memslot_erase_old(vm, old, new);
@@ -199,6 +203,7 @@ static void memslot_retire(struct vm *vm, struct memslot *old, const struct mems
 	struct tdp_batch batch;
 
 	tdp_batch_init(&batch, vm, memslot_retire_action(old, new), true);
+	batch.as = old->as;
 	write_lock(&vm->mmu.lock);
 	mmu_invalidate_bump(vm);
 	if (!memslot_keeps_maps(vm, old, new))
@@ -246,8 +251,8 @@ static int memslot_check(struct vm *vm, const struct kvm_userspace_memory_region
 		return vm_refuse(vm, -EINVAL, "userspace_addr is not 4096-byte aligned", hva);
 	if (hva > TASK_SIZE_MAX || size > TASK_SIZE_MAX - hva)
 		return vm_refuse(vm, -EINVAL, "userspace_addr to its end is not user memory", hva);
-	if (mem->slot >> 16)
-		return vm_refuse(vm, -EINVAL, "only address space 0 exists", mem->slot);
+	if (mem->slot >> 16 >= mmu_address_spaces())
+		return vm_refuse(vm, -EINVAL, "no such address space", mem->slot >> 16);
 	if (mem->guest_phys_addr + size < mem->guest_phys_addr)
 		return vm_refuse(vm, -EINVAL, "the slot wraps around the address space",
 				 mem->guest_phys_addr);
@@ -256,14 +261,14 @@ static int memslot_check(struct vm *vm, const struct kvm_userspace_memory_region
 	return 0;
 }
 
-/* Another slot than @id in the way? The first such frame goes to *@at. */
-static bool memslot_overlaps(struct vm *vm, u32 id, gfn_t first, gfn_t last, gfn_t *at)
+/* Another slot than @number in the way? The first such frame goes to *@at. */
+static bool memslot_overlaps(struct vm *vm, u32 number, gfn_t first, gfn_t last, gfn_t *at)
 {
 	unsigned long index = first;
 	struct memslot *slot;
 
-	while ((slot = mt_find(&vm->mmu.slots, &index, last))) {
-		if (slot->id != id) {
+	while ((slot = mt_find(&vm->mmu.slots[number >> 16], &index, last))) {
+		if (memslot_number(slot) != number) {
 			*at = slot->base_gfn;
 			return true;
 		}
@@ -398,11 +403,12 @@ int memslot_set_private(struct vm *vm, unsigned int id, gpa_t gpa, u64 size)
 void memslots_destroy(struct vm *vm)
 {
 	struct memslot *slot;
-	unsigned long id;
+	unsigned long number;
+	unsigned int as;
 
-	xa_for_each(&vm->mmu.slots_by_id, id, slot) {
+	xa_for_each(&vm->mmu.slots_by_id, number, slot) {
 		/* Not when the process has dropped its memory already. */
-		if (id >= MEMSLOTS_USER && current->mm && current->mm == vm->mm)
+		if (slot->id >= MEMSLOTS_USER && current->mm && current->mm == vm->mm)
 			vm_munmap(slot->hva, slot->npages << PAGE_SHIFT);
 		memslot_free(slot);
 		cond_resched();
@@ -412,6 +418,8 @@ void memslots_destroy(struct vm *vm)
 	 * Readers are gone. Leaving it to RCU's callbacks is more than slower: those of 6.12 follow
 	 * a null pointer in a tree of thousands of slots.
 	 */
-	mt_clear_in_rcu(&vm->mmu.slots);
-	mtree_destroy(&vm->mmu.slots);
+	for (as = 0; as < NR_ADDRESS_SPACES; as++) {
+		mt_clear_in_rcu(&vm->mmu.slots[as]);
+		mtree_destroy(&vm->mmu.slots[as]);
+	}
 }

@@ -8,6 +8,7 @@
 #include <asm/cpufeature.h>
 
 #include "internal.h"
+#include "requests.h"
 #include "spte.h"
 
 bool mmu_nx_large;
@@ -28,10 +29,12 @@ void mmu_module_exit(void)
 int mmu_vm_init(struct vm *vm)
 {
 	struct vm_mmu *mmu = &vm->mmu;
+	unsigned int as;
 	int r;
 
 	rwlock_init(&mmu->lock);
-	mt_init_flags(&mmu->slots, MT_FLAGS_USE_RCU);
+	for (as = 0; as < NR_ADDRESS_SPACES; as++)
+		mt_init_flags(&mmu->slots[as], MT_FLAGS_USE_RCU);
 	xa_init(&mmu->slots_by_id);
 	mmu->hva_tree = RB_ROOT_CACHED;
 	/* Zeroed vCPUs must not believe that they have cached something. */
@@ -74,7 +77,19 @@ void mmu_vcpu_destroy(struct vcpu *vcpu)
 	dirty_ring_free(vcpu);
 }
 
+void mmu_switch_space(struct vcpu *vcpu)
+{
+	/* What the vCPU remembers is of the other address space; generations begin with 1. */
+	vcpu->mmu.last_slot_generation = 0;
+	vcpu->mmu.mmio_generation = 0;
+	vcpu_request(vcpu, REQ_MMU_RELOAD);
+	/* Flushes before have been of the other's EPT context alone. */
+	vcpu_request(vcpu, REQ_TLB_FLUSH);
+}
+
 u64 mmu_eptp(struct vcpu *vcpu)
 {
-	return spte_make_eptp(vcpu->vm->mmu.root, vcpu->vm->mmu.root_level, hw.ept_ad);
+	const struct vm_mmu *mmu = &vcpu->vm->mmu;
+
+	return spte_make_eptp(mmu->root[vcpu_address_space(vcpu)], mmu->root_level, hw.ept_ad);
 }

@@ -34,6 +34,7 @@ static void notifier_range(struct tdp_batch *b, hva_t start, hva_t last)
 		hva_t from = max(start, node->start), to = min(last, node->last);
 
 		b->yielded = false;
+		b->as = slot->as;
 		tdp_range(b, slot->base_gfn + ((from - slot->hva) >> 12),
 			  slot->base_gfn + ((to - slot->hva) >> 12) + 1);
 		if (!b->yielded) {
@@ -150,12 +151,16 @@ static void notifier_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct vm *vm = notifier_vm(mn);
 	struct tdp_batch batch;
+	unsigned int as;
 
 	tdp_batch_init(&batch, vm, TDP_ZAP, true);
 	write_lock(&vm->mmu.lock);
 	if (!vm->mmu.dead) {
 		mmu_invalidate_bump(vm);
-		tdp_range(&batch, 0, vm->mmu.max_gfn + 1);
+		for (as = 0; as < mmu_address_spaces() && !vm->mmu.dead; as++) {
+			batch.as = as;
+			tdp_range(&batch, 0, vm->mmu.max_gfn + 1);
+		}
 		tdp_batch_flush(&batch);
 	}
 	write_unlock(&vm->mmu.lock);

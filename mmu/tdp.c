@@ -26,13 +26,18 @@ static void tdp_account(struct vm *vm, unsigned int level, long count)
 int tdp_init(struct vm *vm)
 {
 	struct vm_mmu *mmu = &vm->mmu;
-	unsigned long root = get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	unsigned int bits;
+	unsigned int bits, as;
 
-	if (!root)
-		return -ENOMEM;
-	mmu->root = __pa(root);
 	mmu->root_level = hw.ept_5level && hw.maxphyaddr > 48 ? 5 : 4;
+	for (as = 0; as < mmu_address_spaces(); as++) {
+		unsigned long root = get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+		if (!root) {
+			tdp_destroy(vm);
+			return -ENOMEM;
+		}
+		mmu->root[as] = __pa(root);
+	}
 	bits = min_t(unsigned int, hw.maxphyaddr, 12 + mmu->root_level * SPTE_LEVEL_BITS);
 	mmu->max_gfn = (1ULL << (bits - 12)) - 1;
 	return 0;
@@ -52,9 +57,13 @@ static void tdp_free_table(u64 *table, unsigned int level)
 
 void tdp_destroy(struct vm *vm)
 {
-	if (vm->mmu.root)
-		tdp_free_table(__va(vm->mmu.root), vm->mmu.root_level);
-	vm->mmu.root = 0;
+	unsigned int as;
+
+	for (as = 0; as < NR_ADDRESS_SPACES; as++) {
+		if (vm->mmu.root[as])
+			tdp_free_table(__va(vm->mmu.root[as]), vm->mmu.root_level);
+		vm->mmu.root[as] = 0;
+	}
 }
 
 int tdp_topup(struct vcpu *vcpu)
@@ -157,7 +166,7 @@ int tdp_map(struct vcpu *vcpu, struct page_fault *pf)
 {
 	struct vm_mmu *mmu = &vcpu->vm->mmu;
 	unsigned int level = mmu->root_level;
-	u64 *table = __va(mmu->root);
+	u64 *table = __va(mmu->root[vcpu_address_space(vcpu)]);
 	u64 *sptep, spte;
 	int r;
 
@@ -302,7 +311,7 @@ static void tdp_leaf_table(struct tdp_batch *b, u64 *table, gfn_t gfn, gfn_t end
 static gfn_t tdp_step(struct tdp_batch *b, gfn_t gfn, gfn_t end)
 {
 	unsigned int level = b->vm->mmu.root_level;
-	u64 *table = __va(b->vm->mmu.root);
+	u64 *table = __va(b->vm->mmu.root[b->as]);
 
 	for (;; level--) {
 		u64 *sptep = &table[spte_index(gfn, level)];

@@ -60,6 +60,8 @@ static int replace_vmmcall(struct vcpu *vcpu, unsigned long address)
 
 int handle_invalid_opcode(struct vcpu *vcpu)
 {
+	if (unlikely(vcpu->smm) && smm_try_rsm(vcpu))
+		return RUN_RESUME;
 	if (vm_has_quirk(vcpu->vm, KVM_X86_QUIRK_FIX_HYPERCALL_INSN)) {
 		unsigned long address = vcpu_linear_rip(vcpu);
 

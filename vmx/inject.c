@@ -515,6 +515,8 @@ bool vcpu_hw_has_event(struct vcpu *vcpu)
 {
 	if (vcpu->exception.pending || vcpu->exception.injected || vcpu->nmi_injected)
 		return true;
+	if ((vcpu->smi_pending || vcpu_test_request(vcpu, REQ_SMI)) && !vcpu->smm)
+		return true;
 	if (atomic_read(&vcpu->nmi_pending) && nmi_allowed(vcpu))
 		return true;
 	if (vcpu->lapic && vlapic_timer_pending(vcpu))

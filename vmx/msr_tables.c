@@ -371,6 +371,8 @@ static int set_feature_control(struct vcpu *vcpu, const struct msr_row *row,
 
 	if (msr->host)
 		valid |= FEAT_CTL_VMX_ENABLED_INSIDE_SMX | FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX;
+	if (vcpu->msrs.mcg_cap & MCG_LMCE_P)
+		valid |= FEAT_CTL_LMCE_ENABLED;
 	if (msr->data & ~valid)
 		return 1;
 	if (!msr->host && (vcpu->msrs.feature_control & FEAT_CTL_LOCKED))
@@ -575,6 +577,29 @@ static int set_mci(struct vcpu *vcpu, const struct msr_row *row, const struct ms
 	return 0;
 }
 
+/* "Local Machine Check Exception": there for whoever firmware has let have it. */
+static bool mcg_ext_ctl_here(const struct vcpu *vcpu, const struct msr_access *msr)
+{
+	return msr->host || vcpu->msrs.feature_control & FEAT_CTL_LMCE_ENABLED;
+}
+
+static int get_mcg_ext_ctl(struct vcpu *vcpu, const struct msr_row *row, struct msr_access *msr)
+{
+	if (!mcg_ext_ctl_here(vcpu, msr))
+		return 1;
+	msr->data = vcpu->msrs.mcg_ext_ctl;
+	return 0;
+}
+
+static int set_mcg_ext_ctl(struct vcpu *vcpu, const struct msr_row *row,
+			   const struct msr_access *msr)
+{
+	if (!mcg_ext_ctl_here(vcpu, msr) || msr->data & ~(u64)MCG_EXT_CTL_LMCE_EN)
+		return 1;
+	vcpu->msrs.mcg_ext_ctl = msr->data;
+	return 0;
+}
+
 /* ---- The table ---- */
 
 #define VALUE(index, val)	{ index, 0, get_value, NULL, val }
@@ -613,6 +638,8 @@ const struct msr_row msr_rows[] = {
 	{ MSR_IA32_UCODE_WRITE, 0, NULL, set_ignored },
 	{ MSR_IA32_UCODE_REV, 0, get_kept, set_kept_by_host, 0, KEPT(msrs.ucode_rev), 0,
 	  MSR_ROW_LIST | MSR_ROW_FEATURE },
+	{ MSR_IA32_SMBASE, 0, get_kept, set_kept, 0, KEPT(smbase), 0,
+	  MSR_ROW_LIST | MSR_ROW_HOST },
 	NOTHING(MSR_P6_PERFCTR0, 2),
 	VALUE(MSR_FSB_FREQ, 3),
 	{ MSR_PLATFORM_INFO, 0, get_kept, set_platform_info, 0, KEPT(msrs.platform_info), 0,
@@ -648,6 +675,7 @@ const struct msr_row msr_rows[] = {
 	{ MSR_IA32_PERF_CAPABILITIES, 0, get_value, set_zero, 0, 0, 0,
 	  MSR_ROW_LIST | MSR_ROW_FEATURE | MSR_ROW_HOST },
 	{ MSR_IA32_MC0_CTL, 4 * MCE_MAX_BANKS - 1, get_mci, set_mci },
+	{ MSR_IA32_MCG_EXT_CTL, 0, get_mcg_ext_ctl, set_mcg_ext_ctl, 0, 0, 0, MSR_ROW_LIST },
 	VALUE(MSR_RAPL_POWER_UNIT, 0),
 	VALUE(MSR_PKG_ENERGY_STATUS, 0),
 	VALUE(MSR_DRAM_ENERGY_STATUS, 0),
@@ -697,6 +725,8 @@ bool msr_row_available(u32 index)
 		return spec_ctrl_mask();
 	case MSR_TSC_AUX:
 		return hw.rdtscp;
+	case MSR_IA32_SMBASE:
+		return hw_has_smm();
 	case MSR_IA32_XSS:
 		return hw.xsaves && hw.xss;
 	default:

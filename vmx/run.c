@@ -74,6 +74,8 @@ static int serve_requests(struct vcpu *vcpu)
 		vcpu->run->eoi.vector = vcpu->ioapic_eoi;
 		return RUN_TO_USER;
 	}
+	if (unlikely(vcpu_take_request(vcpu, REQ_SMI)))
+		vmx_serve_smi(vcpu);
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		to_vmx(vcpu)->tlb_flush = true;
 	if (unlikely(vcpu_take_request(vcpu, REQ_DIRTY_RING)) && dirty_ring_soft_full(vcpu)) {
@@ -111,7 +113,11 @@ static void serve_window_requests(struct vcpu_vmx *vmx)
 		vmx_tsc_update(vcpu);
 	vcpu_take_request(vcpu, REQ_UNBLOCK);
 	vcpu_take_request(vcpu, REQ_TPR);
-	vcpu_take_request(vcpu, REQ_EVENT);
+	/* Something has to be delivered before an SMI is taken, and nothing may follow. */
+	if (vcpu_take_request(vcpu, REQ_EVENT) && unlikely(vcpu->smi_pending && !vcpu->smm)) {
+		vcpu_request(vcpu, REQ_SMI);
+		compat_kick_cpu(raw_smp_processor_id());
+	}
 }
 
 /* ---- Around the window ---- */
@@ -466,7 +472,7 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 		ret = serve_requests(vcpu);
 		if (ret != RUN_RESUME)
 			return ret;
-		if (vcpu->lapic && vlapic_init_sipi_pending(vcpu))
+		if (vcpu_init_sipi_pending(vcpu))
 			return RUN_RESUME;
 	}
 

@@ -250,6 +250,12 @@ int vcpu_state_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 	ev->nmi.injected = vcpu->nmi_injected;
 	ev->nmi.pending = atomic_read(&vcpu->nmi_pending);
 	ev->nmi.masked = vmx_nmi_masked(vcpu);
+	ev->smi.smm = vcpu->smm;
+	/* One that has arrived stays asked for. */
+	vcpu->smi_pending |= vcpu_test_request(vcpu, REQ_SMI);
+	ev->smi.pending = vcpu->smi_pending;
+	ev->smi.smm_inside_nmi = vcpu->smm_inside_nmi;
+	ev->smi.latched_init = vcpu->lapic && vlapic_init_latched(vcpu);
 	ev->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
 		    KVM_VCPUEVENT_VALID_SMM;
 	return 0;
@@ -267,10 +273,33 @@ static int check_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	if (ev->exception.injected && (ev->exception.nr > 31 || ev->exception.nr == VEC_NMI))
 		return vcpu_refuse(vcpu, -EINVAL, "events: not an exception vector",
 				   ev->exception.nr);
-	if (ev->flags & KVM_VCPUEVENT_VALID_SMM &&
-	    (ev->smi.smm || ev->smi.pending || ev->smi.smm_inside_nmi))
-		return vcpu_refuse(vcpu, -EINVAL, "events: there is no SMM", ev->smi.smm);
+	if (!(ev->flags & KVM_VCPUEVENT_VALID_SMM) || !(ev->smi.smm || ev->smi.pending))
+		return 0;
+	if (!hw_has_smm())
+		return vcpu_refuse(vcpu, -EINVAL, "SMM needs EPT and unrestricted guest",
+				   ev->smi.smm);
+	/* INIT is latched in SMM: the state behind it cannot have been reached. */
+	if (vcpu->mp_state == KVM_MP_STATE_INIT_RECEIVED)
+		return vcpu_refuse(vcpu, -EINVAL, "events: SMM of a vCPU that waits for a SIPI",
+				   ev->smi.smm);
 	return 0;
+}
+
+static void set_smi_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
+{
+	vcpu_set_smm(vcpu, ev->smi.smm);
+	vcpu->smm_inside_nmi = ev->smi.smm && ev->smi.smm_inside_nmi;
+	vcpu->smi_pending = ev->smi.pending;
+	if (ev->smi.pending)
+		vcpu_request(vcpu, REQ_SMI);
+	else
+		vcpu_take_request(vcpu, REQ_SMI);
+	if (!vcpu->lapic)
+		return;
+	if (ev->smi.latched_init)
+		vlapic_restore_sipi(vcpu, -1, VLAPIC_EV_INIT);
+	else
+		vlapic_forget_init(vcpu);
 }
 
 int vcpu_state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
@@ -300,8 +329,8 @@ int vcpu_state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 	vmx_set_nmi_masked(vcpu, ev->nmi.masked);
 	if (ev->flags & KVM_VCPUEVENT_VALID_SIPI_VECTOR)
 		vlapic_restore_sipi(vcpu, ev->sipi_vector & 0xff, 0);
-	if (ev->flags & KVM_VCPUEVENT_VALID_SMM && ev->smi.latched_init)
-		vlapic_restore_sipi(vcpu, -1, VLAPIC_EV_INIT);
+	if (ev->flags & KVM_VCPUEVENT_VALID_SMM)
+		set_smi_events(vcpu, ev);
 	vcpu_request(vcpu, REQ_EVENT);
 	return 0;
 }
@@ -331,6 +360,11 @@ int vcpu_state_set_mp(struct vcpu *vcpu, const struct kvm_mp_state *mp)
 	default:
 		return vcpu_refuse(vcpu, -EINVAL, "unknown mp_state", mp->mp_state);
 	}
+	if ((vcpu->smm || vcpu->smi_pending) &&
+	    (mp->mp_state == KVM_MP_STATE_INIT_RECEIVED ||
+	     mp->mp_state == KVM_MP_STATE_SIPI_RECEIVED))
+		return vcpu_refuse(vcpu, -EINVAL, "in SMM, INIT and SIPI are KVM_VCPUEVENTs",
+				   mp->mp_state);
 	/*
 	 * A SIPI that has arrived but was not taken yet: it waits in the APIC, the CPU waits for
 	 * it.

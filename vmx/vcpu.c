@@ -200,6 +200,9 @@ static void reset_events(struct vcpu_vmx *vmx)
 	memset(&vcpu->interrupt, 0, sizeof(vcpu->interrupt));
 	vcpu->nmi_injected = false;
 	atomic_set(&vcpu->nmi_pending, 0);
+	vcpu->smi_pending = false;
+	vcpu_take_request(vcpu, REQ_SMI);
+	vcpu_set_smm(vcpu, false);
 	vmx->entered = ENTERED_NOTHING;
 	vmx->interruptibility = 0;
 	vmcs_write32(VMCS_GUEST_INTERRUPTIBILITY, 0);
@@ -251,6 +254,10 @@ void vcpu_hw_reset(struct vcpu *vcpu, bool init_event)
 	reset_segments(vcpu);
 	reset_registers(vcpu);
 	vmcs_put(vmx);
+	if (!init_event) {
+		vcpu->smbase = SMBASE_RESET;
+		vcpu->smi_count = 0;
+	}
 	msr_vcpu_reset(vcpu, init_event);
 	vcpu_pv_reset(vcpu);
 	vmx_exceptions_update(vcpu);

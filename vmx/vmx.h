@@ -422,6 +422,16 @@ void debug_set_rflags(struct vcpu *vcpu, unsigned long rflags);
 /* vmx_exceptions_update() - the exception bitmap anew. Takes the VMCS itself. */
 void vmx_exceptions_update(struct vcpu *vcpu);
 
+/* ---- System-management mode (smm.c) ---- */
+
+/* vmx_serve_smi() - an SMI is latched: enter SMM, or have this asked again. Interrupts on, SRCU. */
+void vmx_serve_smi(struct vcpu *vcpu);
+/*
+ * smm_try_rsm() - a #UD in SMM: if it is an RSM, which no CPU lets a guest execute, do it. Own
+ * thread, interrupts on, SRCU. False for any other instruction.
+ */
+bool smm_try_rsm(struct vcpu *vcpu);
+
 void vmx_run_init(void);
 
 #endif

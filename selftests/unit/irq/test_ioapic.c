@@ -169,8 +169,9 @@ static void ioapic_nmi_and_init(void)
 	EQUAL(vlapic_take_init_sipi(cpu(1), &vector), VLAPIC_EV_INIT);
 	ioapic_entry(22, 0x700, 1);	/* ExtINT: not by this way */
 	EQUAL(line(22, 1), 0);
-	ioapic_entry(23, 0x200, 1);	/* SMI: none */
-	EQUAL(line(23, 1), 0);
+	ioapic_entry(23, 0x200, 1);
+	EQUAL(line(23, 1), 1);
+	EQUAL(cpu(1)->nr_smis, 1);
 	vm_end();
 }
 

@@ -262,6 +262,7 @@ static void ipi_other_modes(void)
 	send(0, NMI | 0x41, 1);
 	EQUAL(cpu(1)->nr_nmis, 1);
 	send(0, 0x200, 1);
+	EQUAL(cpu(1)->nr_smis, 1);
 	send(0, 0x300, 1);
 	send(0, 0x700, 1);
 	EQUAL(take(1), -1);

@@ -50,8 +50,24 @@ struct vcpu {
 	u32 tsc_khz;
 	u64 tsc_offset;
 	bool no_tsc_deadline, no_x2apic;
-	unsigned int nr_kicks, nr_nmis;		/* what the tests look at */
+	bool smm;
+	unsigned int nr_kicks, nr_nmis, nr_smis;		/* what the tests look at */
 };
+
+static inline bool vm_has_quirk(const struct vm *vm, u64 quirk)
+{
+	return true;
+}
+
+static inline bool hw_has_smm(void)
+{
+	return true;
+}
+
+static inline void vcpu_smi(struct vcpu *vcpu)
+{
+	vcpu->nr_smis++;
+}
 
 static inline bool irqchip_in_kernel(const struct vm *vm)
 {

@@ -111,7 +111,7 @@ long vcpu_ioctl_get_attr(struct vcpu *vcpu, unsigned long arg);
 long vcpu_ioctl_set_attr(struct vcpu *vcpu, unsigned long arg);
 
 /* mce.c */
-#define MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P)	/* <asm/mce.h> */
+#define MCE_CAP_SUPPORTED	(MCG_CTL_P | MCG_SER_P | MCG_CMCI_P | MCG_LMCE_P)
 int vcpu_ioctl_setup_mce(struct vcpu *vcpu, void *arg);
 int vcpu_ioctl_set_mce(struct vcpu *vcpu, void *arg);
 

@@ -8,6 +8,7 @@
 #include <asm/processor-flags.h>
 
 #include "ioctl.h"
+#include "irq.h"
 #include "requests.h"
 
 /* IA32_MCG_CAP bits that a guest can be given, beside the numbers of banks and of extended MSRs. */
@@ -28,8 +29,12 @@ int vcpu_ioctl_setup_mce(struct vcpu *vcpu, void *arg)
 	vcpu->msrs.mcg_cap = cap;
 	if (cap & MCG_CTL_P)
 		vcpu->msrs.mcg_ctl = ~0ULL;
-	for (i = 0; i < banks; i++)
+	for (i = 0; i < banks; i++) {
 		vcpu->msrs.mci[BANK_REGS * i + BANK_CTL] = ~0ULL;
+		if (cap & MCG_CMCI_P)
+			vcpu->msrs.mci_ctl2[i] = 0;
+	}
+	vlapic_enable_cmci(vcpu, cap & MCG_CMCI_P);
 	return 0;
 }
 
@@ -45,6 +50,15 @@ static bool needs_no_action(const struct kvm_x86_mce *mce)
 {
 	return !mce->mcg_status && mce->status & MCI_STATUS_UC &&
 	       !(mce->status & (MCI_STATUS_PCC | MCI_STATUS_S | MCI_STATUS_AR));
+}
+
+/* "Corrected Machine-Check Error Interrupt": for those that were logged without an exception. */
+static void log_without_action(struct vcpu *vcpu, unsigned int index, const struct kvm_x86_mce *mce)
+{
+	log_in_bank(vcpu->msrs.mci + BANK_REGS * index, mce, false);
+	vcpu->msrs.mcg_status = mce->mcg_status;
+	if (vcpu->msrs.mcg_cap & MCG_CMCI_P && vcpu->msrs.mci_ctl2[index] & MCI_CTL2_CMCI_EN)
+		vlapic_deliver_cmci(vcpu);
 }
 
 /* A machine check during another, or with CR4.MCE clear, shuts the processor down. */
@@ -70,17 +84,18 @@ int vcpu_ioctl_set_mce(struct vcpu *vcpu, void *arg)
 	const struct kvm_x86_mce *mce = arg;
 	unsigned int banks = min_t(unsigned int, vcpu->msrs.mcg_cap & MCG_BANKCNT_MASK,
 				   MCE_MAX_BANKS);
+	unsigned int index;
 	u64 *bank;
 
 	if (mce->bank >= banks)
 		return vcpu_refuse(vcpu, -EINVAL, "no such machine-check bank", mce->bank);
 	if (!(mce->status & MCI_STATUS_VAL))
 		return vcpu_refuse(vcpu, -EINVAL, "the status is not valid", mce->status);
-	bank = vcpu->msrs.mci + BANK_REGS * array_index_nospec(mce->bank, banks);
+	index = array_index_nospec(mce->bank, banks);
+	bank = vcpu->msrs.mci + BANK_REGS * index;
 
 	if (needs_no_action(mce)) {
-		log_in_bank(bank, mce, false);
-		vcpu->msrs.mcg_status = mce->mcg_status;
+		log_without_action(vcpu, index, mce);
 	} else if (mce->status & MCI_STATUS_UC) {
 		raise_uncorrected(vcpu, bank, mce);
 	} else if ((bank[BANK_STATUS] & (MCI_STATUS_VAL | MCI_STATUS_UC)) ==

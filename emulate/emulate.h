@@ -164,8 +164,9 @@ struct em_exception {
 #define EM_ACC_WRITE	0x20u	/* always set in write and probe_write */
 #define EM_ACC_BATCH	0x40u	/* several elements of REP INS or OUTS, all in one page */
 
-/* Index for get_cr and set_cr that means XCR0. */
+/* Indices for get_cr and set_cr that mean XCR0, and for get_cr alone IA32_EFER. */
 #define EM_CR_XCR0	16u
+#define EM_CR_EFER	17u
 
 /**
  * struct em_ops - how the emulator reaches state and memory
@@ -203,7 +204,7 @@ struct em_ops {
 	/** @set_segment: load selector and hidden part; the checks have been done */
 	enum em_cb (*set_segment)(struct em_ctx *ctx, enum em_seg seg,
 				  const struct em_segment *s);
-	/** @get_cr: CR0, CR2, CR3, CR4, CR8 or EM_CR_XCR0 as the guest sees it */
+	/** @get_cr: CR0, CR2, CR3, CR4, CR8, EM_CR_XCR0 or EM_CR_EFER as the guest sees it */
 	enum em_cb (*get_cr)(struct em_ctx *ctx, unsigned int nr, u64 *val);
 	/** @set_cr: checks the value, #GP(0) when it is not allowed; may change ctx->mode */
 	enum em_cb (*set_cr)(struct em_ctx *ctx, unsigned int nr, u64 val);
@@ -219,9 +220,9 @@ struct em_ops {
 	enum em_cb (*set_gdt)(struct em_ctx *ctx, u64 base, u32 limit);
 	/** @set_idt: load IDTR; the base is canonical */
 	enum em_cb (*set_idt)(struct em_ctx *ctx, u64 base, u32 limit);
-	/** @get_msr: #GP(0) for what does not exist; EFER is needed in protected modes */
+	/** @get_msr: RDMSR: #GP(0) for what does not exist */
 	enum em_cb (*get_msr)(struct em_ctx *ctx, u32 msr, u64 *val);
-	/** @set_msr: #GP(0) for what does not exist or is not allowed */
+	/** @set_msr: WRMSR: #GP(0) for what does not exist or is not allowed */
 	enum em_cb (*set_msr)(struct em_ctx *ctx, u32 msr, u64 val);
 
 	/** @port_in: read @count times @size (1, 2, 4) bytes from @port, at most 1024 bytes */

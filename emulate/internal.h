@@ -42,7 +42,6 @@
 #define EM_CR4_UMIP	0x00000800u
 #define EM_CR4_LA57	0x00001000u
 #define EM_CR4_OSXSAVE	0x00040000u
-#define EM_MSR_EFER	0xc0000080u
 #define EM_EFER_LMA	0x00000400u
 
 /* Iterations of a REP instruction before the vCPU gets to look at interrupts. */

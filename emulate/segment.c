@@ -111,7 +111,7 @@ enum em_result em_long_mode(struct em_ctx *ctx, bool *on)
 	*on = em_is64(ctx);
 	if (*on || em_is_real_like(ctx))
 		return EM_DONE;
-	r = em_cb_result(ctx->ops->get_msr(ctx, EM_MSR_EFER, &efer));
+	r = em_cb_result(ctx->ops->get_cr(ctx, EM_CR_EFER, &efer));
 	*on = r == EM_DONE && (efer & EM_EFER_LMA);
 	return r;
 }

@@ -563,12 +563,15 @@ struct msr_access {
 	bool host;
 };
 
+/* Why an access was refused: no such value or right, no such MSR, not by the VM's filter. */
+enum msr_refusal { MSR_REFUSED = 1, MSR_UNKNOWN, MSR_FILTERED };
+
 /**
  * vcpu_msr_get() - read an MSR
  * @vcpu: own thread or vcpu->lock held; interrupts on, or the window of vmx/run.c open
  * @msr: @index and @host are given, @data is the result
  *
- * Return: 0, or 1 for refused (#GP for the guest, end of the list for user space).
+ * Return: 0, MSR_REFUSED or MSR_UNKNOWN (#GP for the guest, end of the list for user space).
  */
 int vcpu_msr_get(struct vcpu *vcpu, struct msr_access *msr);
 
@@ -577,7 +580,7 @@ int vcpu_msr_get(struct vcpu *vcpu, struct msr_access *msr);
  * @vcpu: as for vcpu_msr_get()
  * @msr: what to write
  *
- * Return: 0, or 1 for refused and no effect.
+ * Return: 0, or MSR_REFUSED or MSR_UNKNOWN and no effect.
  */
 int vcpu_msr_set(struct vcpu *vcpu, const struct msr_access *msr);
 

@@ -32,6 +32,7 @@
 #include "vcpu_hw.h"
 
 struct vlapic;
+struct msr_filter;
 
 #define VM_MAX_VCPUS	1024
 #define VM_MAX_VCPU_ID	4096
@@ -74,6 +75,8 @@ struct vm {
 	atomic_t lint0_nmi;			/* LAPICs whose LINT0 gives NMIs: the PIT's */
 	bool x2apic_ids, x2apic_no_bcast_quirk;	/* KVM_CAP_X2APIC_API; never cleared */
 
+	struct msr_filter __rcu *msr_filter;	/* SRCU; replaced under vm->lock */
+	u32 user_space_msr;			/* KVM_MSR_EXIT_REASON_* that user space decides */
 	u64 disabled_quirks;			/* KVM_X86_QUIRK_*, vm->lock; bits are only added */
 
 	gpa_t tss_addr;				/* KVM_SET_TSS_ADDR; vm->lock */
@@ -258,6 +261,14 @@ struct vcpu {
 		u32 ready, taken;	/* elements user space has read, the guest has got */
 		unsigned long rip;	/* of the register forms */
 	} pio;
+
+	unsigned long msr_rip;			/* of RDMSR or WRMSR that user space decides */
+	struct {				/* the same, inside the emulator */
+		u32 index;
+		u64 data;
+		u8 state, reason;
+		bool write, error;
+	} msr_user;
 
 	struct {
 		u64 exits, io_exits, mmio_exits, halt_exits, irq_exits, signal_exits;

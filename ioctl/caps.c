@@ -120,6 +120,8 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
 	{ KVM_CAP_USER_NMI, 1 },
+	{ KVM_CAP_X86_USER_SPACE_MSR, 1 },
+	{ KVM_CAP_X86_MSR_FILTER, 1 },
 	{ KVM_CAP_SET_GUEST_DEBUG, 1 },
 	{ KVM_CAP_SET_GUEST_DEBUG2, GUEST_DEBUG_FLAGS },
 	{ KVM_CAP_X86_ROBUST_SINGLESTEP, 1 },
@@ -167,6 +169,7 @@ static const struct {
 } enabled_by_user[] = {
 	{ KVM_CAP_EXIT_HYPERCALL, exit_hypercall },
 	{ KVM_CAP_X2APIC_API, irqchip_x2apic_api },
+	{ KVM_CAP_X86_USER_SPACE_MSR, option_user_space_msr },
 	{ KVM_CAP_DISABLE_QUIRKS, option_disable_quirks },
 	{ KVM_CAP_DISABLE_QUIRKS2, option_disable_quirks2 },
 	{ KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2, mmu_enable_manual_dirty },

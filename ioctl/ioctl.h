@@ -7,6 +7,7 @@
 #ifndef KVMLET_IOCTL_H
 #define KVMLET_IOCTL_H
 
+#include <linux/compat.h>
 #include <linux/fs.h>
 #include <linux/uaccess.h>
 
@@ -80,6 +81,26 @@ int cap_enable_vcpu(struct vcpu *vcpu, const struct kvm_enable_cap *cap);
 /* options.c: what KVM_ENABLE_CAP does to a VM; vm->lock held */
 int option_disable_quirks(struct vm *vm, u64 arg);
 int option_disable_quirks2(struct vm *vm, u64 arg);
+
+int option_user_space_msr(struct vm *vm, u64 arg);
+
+/* msr_filter.c */
+int vm_ioctl_set_msr_filter(struct vm *vm, void *arg);
+void msr_filter_destroy(struct vm *vm);
+
+#ifdef CONFIG_COMPAT
+/* A 32-bit program's structure, whose size is part of the ioctl's number. */
+struct compat_msr_filter {
+	u32 flags;
+	struct {
+		u32 flags, nmsrs, base;
+		compat_uptr_t bitmap;
+	} ranges[KVM_MSR_FILTER_MAX_RANGES];
+};
+
+#define COMPAT_KVM_X86_SET_MSR_FILTER	_IOW(KVMIO, 0xc6, struct compat_msr_filter)
+#endif
+long vm_compat_set_msr_filter(struct vm *vm, unsigned long arg);
 
 /* system.c: what the device and the vCPU fd share */
 long cpuid_copy_out(struct kvm_cpuid2 __user *user, const struct kvm_cpuid_entry2 *entries, u32 nr);

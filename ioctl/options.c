@@ -20,3 +20,14 @@ int option_disable_quirks2(struct vm *vm, u64 arg)
 		return vm_refuse(vm, -EINVAL, "unknown quirks", arg & ~(u64)VM_QUIRKS);
 	return option_disable_quirks(vm, arg);
 }
+
+#define MSR_EXIT_REASONS	(KVM_MSR_EXIT_REASON_INVAL | KVM_MSR_EXIT_REASON_UNKNOWN | \
+				 KVM_MSR_EXIT_REASON_FILTER)
+
+int option_user_space_msr(struct vm *vm, u64 arg)
+{
+	if (arg & ~(u64)MSR_EXIT_REASONS)
+		return vm_refuse(vm, -EINVAL, "unknown reasons of KVM_EXIT_X86_RDMSR", arg);
+	WRITE_ONCE(vm->user_space_msr, arg);
+	return 0;
+}

@@ -50,6 +50,7 @@ static void vm_destroy(struct vm *vm)
 	iobus_destroy(vm);
 	coalesced_destroy(vm);
 	ioeventfd_destroy(vm);
+	msr_filter_destroy(vm);
 	mmu_vm_destroy(vm);
 	vmx_disable(vm);
 	cleanup_srcu_struct(&vm->srcu);
@@ -275,6 +276,8 @@ static const struct vm_ioctl vm_ioctls[] = {
 	{ KVM_UNREGISTER_COALESCED_MMIO, sizeof(struct kvm_coalesced_mmio_zone), IO_IN,
 	  .data = vm_ioctl_unregister_coalesced },
 	{ KVM_IOEVENTFD, sizeof(struct kvm_ioeventfd), IO_IN, .data = vm_ioctl_ioeventfd },
+	{ KVM_X86_SET_MSR_FILTER, sizeof(struct kvm_msr_filter), IO_IN,
+	  .data = vm_ioctl_set_msr_filter },
 	{ KVM_CREATE_VCPU, .raw = vcpu_create_fd },
 	{ KVM_CHECK_EXTENSION, .raw = vm_ioctl_check_extension },
 	{ KVM_ENABLE_CAP, sizeof(struct kvm_enable_cap), IO_IN | IO_LOCK,
@@ -398,17 +401,28 @@ static long vm_compat_clear_dirty_log(struct vm *vm, unsigned long arg)
 	return memslot_clear_dirty_log(vm, &log);
 }
 
+static const struct {
+	unsigned int cmd;
+	long (*fn)(struct vm *vm, unsigned long arg);
+} vm_compat_ioctls[] = {
+	{ KVM_GET_DIRTY_LOG, vm_compat_get_dirty_log },
+	{ KVM_CLEAR_DIRTY_LOG, vm_compat_clear_dirty_log },
+	{ COMPAT_KVM_X86_SET_MSR_FILTER, vm_compat_set_msr_filter },
+};
+
 static long vm_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct vm *vm = file->private_data;
-	bool clear = cmd == KVM_CLEAR_DIRTY_LOG;
+	unsigned int i;
 
 	arg = (unsigned long)compat_ptr(arg);
-	if ((cmd != KVM_GET_DIRTY_LOG && !clear) || vm->mm != current->mm || READ_ONCE(vm->dead))
-		return vm_ioctl(file, cmd, arg);
-	reason_begin(&vm->reason);
-	return reason_end(&vm->reason, cmd, clear ? vm_compat_clear_dirty_log(vm, arg) :
-						    vm_compat_get_dirty_log(vm, arg));
+	for (i = 0; i < ARRAY_SIZE(vm_compat_ioctls); i++) {
+		if (vm_compat_ioctls[i].cmd != cmd || vm->mm != current->mm || READ_ONCE(vm->dead))
+			continue;
+		reason_begin(&vm->reason);
+		return reason_end(&vm->reason, cmd, vm_compat_ioctls[i].fn(vm, arg));
+	}
+	return vm_ioctl(file, cmd, arg);
 }
 #endif
 

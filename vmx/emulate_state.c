@@ -97,6 +97,9 @@ static enum em_cb get_cr(struct em_ctx *ctx, unsigned int nr, u64 *val)
 	case EM_CR_XCR0:
 		*val = vcpu->xcr0;
 		return EM_CB_OK;
+	case EM_CR_EFER:
+		*val = vcpu->efer;
+		return EM_CB_OK;
 	default:
 		return em_raise(ctx, EM_EXC_UD, false, 0);
 	}
@@ -145,7 +148,7 @@ static enum em_cb set_dr(struct em_ctx *ctx, unsigned int nr, u64 val)
 static enum em_cb get_msr(struct em_ctx *ctx, u32 index, u64 *val)
 {
 	struct msr_access msr = { .index = index };
-	enum em_cb cb = or_gp(ctx, vcpu_msr_get(em_to_vcpu(ctx), &msr));
+	enum em_cb cb = emulate_msr(ctx, &msr, false);
 
 	*val = msr.data;
 	return cb;
@@ -153,9 +156,9 @@ static enum em_cb get_msr(struct em_ctx *ctx, u32 index, u64 *val)
 
 static enum em_cb set_msr(struct em_ctx *ctx, u32 index, u64 val)
 {
-	const struct msr_access msr = { .index = index, .data = val };
+	struct msr_access msr = { .index = index, .data = val };
 
-	return or_gp(ctx, vcpu_msr_set(em_to_vcpu(ctx), &msr));
+	return emulate_msr(ctx, &msr, true);
 }
 
 /* ---- Vector registers: the guest's are the thread's while it is in KVM_RUN ---- */

@@ -193,6 +193,8 @@ static int tell_user(struct vcpu *vcpu)
 		return emulate_exit_mmio(vcpu);
 	if (vcpu->pio.needed)
 		return emulate_exit_pio(vcpu);
+	if (unlikely(emulate_msr_asks(vcpu)))
+		return emulate_exit_msr(vcpu);
 	return RUN_RESUME;
 }
 

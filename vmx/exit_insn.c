@@ -75,6 +75,8 @@ enum fast_result fast_rdmsr(struct vcpu_vmx *vmx)
 	if (is_x2apic_msr(index)) {
 		if (vlapic_msr_read(vcpu, index, &value))
 			return FAST_NONE;
+	} else if (unlikely(rcu_access_pointer(vcpu->vm->msr_filter))) {
+		return FAST_NONE;
 	} else if (index == MSR_IA32_APICBASE) {
 		value = vlapic_get_base(vcpu);
 	} else if (index == MSR_IA32_TSC_DEADLINE) {
@@ -100,7 +102,8 @@ enum fast_result fast_wrmsr(struct vcpu_vmx *vmx)
 	if (is_x2apic_msr(index)) {
 		if (vlapic_msr_write(vcpu, index, value))
 			return FAST_NONE;
-	} else if (index == MSR_IA32_TSC_DEADLINE && guest_has(vcpu, GF_TSC_DEADLINE)) {
+	} else if (index == MSR_IA32_TSC_DEADLINE && guest_has(vcpu, GF_TSC_DEADLINE) &&
+		   likely(!rcu_access_pointer(vcpu->vm->msr_filter))) {
 		vlapic_set_tscdeadline(vcpu, value);
 	} else {
 		return FAST_NONE;
@@ -116,9 +119,10 @@ enum fast_result fast_wrmsr(struct vcpu_vmx *vmx)
 int handle_rdmsr(struct vcpu *vcpu)
 {
 	struct msr_access msr = { .index = vcpu->regs[REG_RCX] };
+	int refusal = guest_rdmsr(vcpu, &msr);
 
-	if (vcpu_msr_get(vcpu, &msr))
-		return inject_gp(vcpu);
+	if (refusal)
+		return msr_refused(vcpu, &msr, false, refusal);
 	set_edx_eax(vcpu, msr.data);
 	return vcpu_skip_instruction(vcpu);
 }
@@ -126,9 +130,10 @@ int handle_rdmsr(struct vcpu *vcpu)
 int handle_wrmsr(struct vcpu *vcpu)
 {
 	struct msr_access msr = { .index = vcpu->regs[REG_RCX], .data = get_edx_eax(vcpu) };
+	int refusal = guest_wrmsr(vcpu, &msr);
 
-	if (vcpu_msr_set(vcpu, &msr))
-		return inject_gp(vcpu);
+	if (refusal)
+		return msr_refused(vcpu, &msr, true, refusal);
 	return vcpu_skip_instruction(vcpu);
 }
 

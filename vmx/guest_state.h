@@ -145,6 +145,22 @@ int pvclock_get_wall_clock(struct vcpu *vcpu, const struct msr_row *row, struct 
 int pvclock_set_wall_clock(struct vcpu *vcpu, const struct msr_row *row,
 			   const struct msr_access *msr);
 int steal_set_msr(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr);
+/*
+ * ---- msr_user.c ----
+ *
+ * guest_rdmsr(), guest_wrmsr() - as vcpu_msr_get() and _set(), by the VM's filter: 0 or enum
+ * msr_refusal. vm->srcu held.
+ */
+int guest_rdmsr(struct vcpu *vcpu, struct msr_access *msr);
+int guest_wrmsr(struct vcpu *vcpu, const struct msr_access *msr);
+/* msr_filtered() - does the filter forbid this KVM_MSR_FILTER_READ or _WRITE? */
+bool msr_filtered(struct vcpu *vcpu, u32 index, u32 access);
+/* msr_refused() - #GP, or user space decides: RUN_RESUME or RUN_TO_USER. */
+int msr_refused(struct vcpu *vcpu, const struct msr_access *msr, bool write, int refusal);
+/* emulate_msr() - RDMSR and WRMSR of the emulator; its exit, when one is asked for. */
+enum em_cb emulate_msr(struct em_ctx *ctx, struct msr_access *msr, bool write);
+bool emulate_msr_asks(const struct vcpu *vcpu);
+int emulate_exit_msr(struct vcpu *vcpu);
 
 /* ---- regs.c, segs.c ---- */
 

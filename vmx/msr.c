@@ -114,8 +114,10 @@ int vcpu_msr_get(struct vcpu *vcpu, struct msr_access *msr)
 		return 0;
 	}
 	row = find_row(msr->index);
-	if (!row || !row->get || row_refuses(vcpu, row, msr->host))
-		return 1;
+	if (!row || !row->get)
+		return MSR_UNKNOWN;
+	if (row_refuses(vcpu, row, msr->host))
+		return MSR_REFUSED;
 	return row->get(vcpu, row, msr);
 }
 
@@ -133,8 +135,10 @@ int vcpu_msr_set(struct vcpu *vcpu, const struct msr_access *msr)
 	if (msr->index == MSR_IA32_APICBASE)
 		return vcpu_set_apic_base(vcpu, msr->data, msr->host);
 	row = find_row(msr->index);
-	if (!row || !row->set || row_refuses(vcpu, row, msr->host))
-		return 1;
+	if (!row || !row->set)
+		return MSR_UNKNOWN;
+	if (row_refuses(vcpu, row, msr->host))
+		return MSR_REFUSED;
 	if (!msr->host && row->flags & MSR_ROW_HOST_W)
 		return 1;
 	return row->set(vcpu, row, msr);

@@ -76,6 +76,8 @@ static int serve_requests(struct vcpu *vcpu)
 	}
 	if (unlikely(vcpu_take_request(vcpu, REQ_SMI)))
 		vmx_serve_smi(vcpu);
+	if (unlikely(vcpu_take_request(vcpu, REQ_MSR_BITMAP)))
+		vmx_msr_bitmap_update(vcpu);
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		to_vmx(vcpu)->tlb_flush = true;
 	if (unlikely(vcpu_take_request(vcpu, REQ_DIRTY_RING)) && dirty_ring_soft_full(vcpu)) {

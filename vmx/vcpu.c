@@ -67,22 +67,24 @@ static void bitmap_intercept(unsigned long *map, u32 msr, bool exits)
 	__assign_bit(msr, map, exits);
 }
 
-/* Whether RDMSR or WRMSR of @msr exits. */
+/* Whether RDMSR or WRMSR of @msr exits; always when user space forbids it. */
 static void msr_intercept(struct vcpu_vmx *vmx, u32 msr, bool read, bool write)
 {
 	unsigned long *map = vmx->msr_bitmap;
 
+	read |= msr_filtered(&vmx->vcpu, msr, KVM_MSR_FILTER_READ);
+	write |= msr_filtered(&vmx->vcpu, msr, KVM_MSR_FILTER_WRITE);
 	bitmap_intercept(map, msr, read);
 	bitmap_intercept(map + 2048 / sizeof(long), msr, write);
 }
 
-static void setup_msr_bitmap(struct vcpu_vmx *vmx)
+void vmx_msr_bitmap_update(struct vcpu *vcpu)
 {
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	static const u32 direct[] = {
 		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	};
-	struct vcpu *vcpu = &vmx->vcpu;
 	bool spec = host_mitigations.spec_ctrl &&
 		    (guest_has(vcpu, GF_SPEC_CTRL) || guest_has(vcpu, GF_STIBP) ||
 		     guest_has(vcpu, GF_SSBD));
@@ -127,8 +129,8 @@ void vmx_cpuid_changed(struct vcpu *vcpu)
 	vmx->cr4_owned = CR4_GUEST_OWNED & ~vcpu->cr4_reserved;
 	vmcs_writel(VMCS_CR4_MASK, ~vmx->cr4_owned);
 	regs_put_cr4(vcpu, cr4);
-	setup_msr_bitmap(vmx);
 	vmcs_put(vmx);
+	vmx_msr_bitmap_update(vcpu);
 }
 
 void vmx_efer_changed(struct vcpu *vcpu)

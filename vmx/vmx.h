@@ -288,6 +288,9 @@ void vmx_tsc_update(struct vcpu *vcpu);
  */
 void vmx_cpuid_changed(struct vcpu *vcpu);
 
+/* vmx_msr_bitmap_update() - CPUID or the VM's MSR filter has changed. Outside the window. */
+void vmx_msr_bitmap_update(struct vcpu *vcpu);
+
 /* ---- One entry (run.c, vmenter.S) ---- */
 #define VMX_ENTER_RESUME	BIT(0)
 #define VMX_ENTER_SPEC_CTRL	BIT(2)

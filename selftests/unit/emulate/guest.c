@@ -259,7 +259,12 @@ static enum em_cb set_segment(struct em_ctx *ctx, enum em_seg seg, const struct 
 static enum em_cb get_cr(struct em_ctx *ctx, unsigned int nr, u64 *val)
 {
 	to_guest(ctx)->callbacks++;
-	*val = nr == EM_CR_XCR0 ? to_guest(ctx)->xcr0 : to_guest(ctx)->cr[nr];
+	if (nr == EM_CR_XCR0)
+		*val = to_guest(ctx)->xcr0;
+	else if (nr == EM_CR_EFER)
+		*val = to_guest(ctx)->efer;
+	else
+		*val = to_guest(ctx)->cr[nr];
 	return EM_CB_OK;
 }
 

@@ -11,6 +11,7 @@
 #include <linux/kvm.h>
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
+#include <linux/shrinker.h>
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
 #include <asm/msr.h>
@@ -73,6 +74,47 @@ static inline void compat_rcu_note_guest(void)
 #define compat_register_syscore		register_syscore_ops
 #define compat_unregister_syscore	unregister_syscore_ops
 #endif
+
+/* A shrinker is allocated by the kernel since it may outlive its owner in lockless walks. */
+struct compat_shrinker {
+	unsigned long (*count)(struct shrinker *shrinker, struct shrink_control *sc);
+	unsigned long (*scan)(struct shrinker *shrinker, struct shrink_control *sc);
+#ifdef HAVE_SHRINKER_ALLOC
+	struct shrinker *shrinker;
+#else
+	struct shrinker shrinker;
+#endif
+};
+
+#define DEFINE_COMPAT_SHRINKER(name, count_fn, scan_fn)						\
+	static struct compat_shrinker name = { .count = count_fn, .scan = scan_fn }
+
+static inline int compat_shrinker_register(struct compat_shrinker *s, const char *name)
+{
+#ifdef HAVE_SHRINKER_ALLOC
+	s->shrinker = shrinker_alloc(0, "%s", name);
+	if (!s->shrinker)
+		return -ENOMEM;
+	s->shrinker->count_objects = s->count;
+	s->shrinker->scan_objects = s->scan;
+	shrinker_register(s->shrinker);
+	return 0;
+#else
+	s->shrinker.count_objects = s->count;
+	s->shrinker.scan_objects = s->scan;
+	s->shrinker.seeks = DEFAULT_SEEKS;
+	return register_shrinker(&s->shrinker, "%s", name);
+#endif
+}
+
+static inline void compat_shrinker_unregister(struct compat_shrinker *s)
+{
+#ifdef HAVE_SHRINKER_ALLOC
+	shrinker_free(s->shrinker);
+#else
+	unregister_shrinker(&s->shrinker);
+#endif
+}
 
 /* Fault guest memory in as the process itself would: NUMA hints count, signals end a long wait. */
 #ifdef HAVE_FOLL_INTERRUPTIBLE

@@ -18,6 +18,8 @@
 
 struct vm;
 struct vcpu;
+struct vm_shadow;
+struct vcpu_shadow;
 
 /**
  * struct memslot - one range of guest physical memory
@@ -83,6 +85,7 @@ struct vm_mmu {
 	u32 pages_wanted;		/* KVM_SET_NR_MMU_PAGES; vm->slots_lock */
 	atomic64_t mapped[3];		/* leaf entries present: 4K, 2M, 1G */
 	u64 tlb_flushes;
+	struct vm_shadow *shadow;	/* (c) instead of @root, without EPT */
 };
 
 /**
@@ -107,6 +110,8 @@ struct vcpu_mmu {
 	struct memslot *last_slot;	/* valid only at last_slot_generation */
 	u64 last_slot_generation;
 	struct dirty_ring ring;
+	struct vcpu_shadow *shadow;	/* (c) NULL with EPT */
+	bool table_unreadable;		/* a walk met a guest table in memory it cannot access */
 };
 
 /* ---- Life (mmu/mmu.c) ---- */
@@ -263,8 +268,8 @@ struct page *dirty_ring_page(const struct vcpu *vcpu, unsigned long index);
  * @vm: the VM; takes vm->slots_lock
  * @pages: the limit
  *
- * Tables of the second level are as many as the guest's memory needs: the limit is kept and told,
- * and bounds what only caches the guest's own tables.
+ * With EPT, tables are as many as the guest's memory needs: the limit is kept and told. It bounds
+ * shadow pages, which only cache the guest's own tables.
  * Return: 0, or -EINVAL when that is too few.
  */
 long mmu_set_nr_pages(struct vm *vm, unsigned long pages);
@@ -296,11 +301,13 @@ int mmu_prefault(struct vcpu *vcpu, u64 *gpa, u64 *size);
  * @PF_RETRY: raced with an invalidation, or a signal is pending; enter again, the fault comes back
  *	or not
  * @PF_MMIO: no slot, or a write to a read-only slot: emulate the instruction
+ * @PF_GUEST: shadow paging alone: the guest's own tables refuse the access
  */
 enum pf_result {
 	PF_FIXED,
 	PF_RETRY,
 	PF_MMIO,
+	PF_GUEST,
 };
 
 /**
@@ -376,6 +383,49 @@ void mmu_switch_space(struct vcpu *vcpu);
  * Return: the VMCS field's value.
  */
 u64 mmu_eptp(struct vcpu *vcpu);
+
+/*
+ * ---- Shadow paging (mmu/shadow_*.c): without EPT only ----
+ *
+ * Any change of the vCPU's CR0, CR3, CR4, EFER or PDPTEs that matters to paging, and each of its
+ * instructions that flush the TLB (but INVLPG) is REQ_MMU_RELOAD.
+ */
+
+/**
+ * mmu_shadow_load() - find or make the tables for the vCPU's CR3 and mode; a flush of its guest's
+ * @vcpu: own thread, interrupts on, vm->srcu held; may sleep
+ *
+ * Asks for REQ_TLB_FLUSH. Return: 0 or -ENOMEM.
+ */
+int mmu_shadow_load(struct vcpu *vcpu);
+
+/**
+ * mmu_shadow_cr3() - what the CPU's CR3 has to hold
+ * @vcpu: own thread, after mmu_shadow_load(); any context
+ *
+ * Return: the value.
+ */
+hpa_t mmu_shadow_cr3(const struct vcpu *vcpu);
+
+/**
+ * mmu_shadow_fault() - a page fault that the CPU met on the shadow tables
+ * @vcpu: own thread, interrupts on, vm->srcu held; may sleep
+ * @gva: linear address
+ * @error: the CPU's error code
+ * @gpa: what @gva translates to, unless PF_GUEST
+ * @ex: the guest's #PF, with PF_GUEST
+ *
+ * Return: enum pf_result, or as mmu_handle_fault().
+ */
+int mmu_shadow_fault(struct vcpu *vcpu, gva_t gva, u32 error, gpa_t *gpa,
+		     struct guest_exception *ex);
+
+/**
+ * mmu_shadow_invlpg() - the guest invalidates one address; the CPU's own TLB is the caller's
+ * @vcpu: own thread, interrupts on, vm->srcu held
+ * @gva: linear address
+ */
+void mmu_shadow_invlpg(struct vcpu *vcpu, gva_t gva);
 
 /*
  * ---- Guest memory by guest physical address (mmu/guest_mem.c) ----

@@ -119,7 +119,7 @@ static void fault_limit_level(struct page_fault *pf)
  * Pairs with notifier_invalidate_start(), which raises the count of invalidations in progress, and
  * with mmu_invalidate_bump().
  */
-static bool fault_is_stale(struct vm_mmu *mmu, const struct page_fault *pf)
+bool mmu_fault_is_stale(struct vm_mmu *mmu, const struct page_fault *pf)
 {
 	lockdep_assert_held(&mmu->lock);
 
@@ -138,7 +138,7 @@ static bool fault_is_stale(struct vm_mmu *mmu, const struct page_fault *pf)
  * for as long as it does. mmu.lock held and checked: the page cannot be cleaned, let alone freed,
  * before the notifier has taken the mapping away.
  */
-static void fault_mark_dirty(struct vcpu *vcpu, const struct page_fault *pf)
+void mmu_fault_mark_dirty(struct vcpu *vcpu, const struct page_fault *pf)
 {
 	struct page *page;
 
@@ -171,13 +171,13 @@ static int fault_map_exclusive(struct vcpu *vcpu, struct page_fault *pf)
 	batch.detach_level = pf->goal_level;
 
 	write_lock(&mmu->lock);
-	if (!fault_is_stale(mmu, pf)) {
+	if (!mmu_fault_is_stale(mmu, pf)) {
 		tdp_range(&batch, first, first + span);
 		/* Break before make: no CPU may hold the old translation together with the new. */
 		tdp_batch_flush(&batch);
 		r = tdp_map(vcpu, pf);
 		if (r == PF_FIXED)
-			fault_mark_dirty(vcpu, pf);
+			mmu_fault_mark_dirty(vcpu, pf);
 		else if (WARN_ON_ONCE(r == TDP_CONFLICT))
 			r = PF_RETRY;
 	}
@@ -192,10 +192,10 @@ static int fault_map(struct vcpu *vcpu, struct page_fault *pf)
 	int r = PF_RETRY;
 
 	read_lock(&mmu->lock);
-	if (!fault_is_stale(mmu, pf)) {
+	if (!mmu_fault_is_stale(mmu, pf)) {
 		r = tdp_map(vcpu, pf);
 		if (r == PF_FIXED)
-			fault_mark_dirty(vcpu, pf);
+			mmu_fault_mark_dirty(vcpu, pf);
 	}
 	read_unlock(&mmu->lock);
 	return r == TDP_CONFLICT ? fault_map_exclusive(vcpu, pf) : r;
@@ -251,7 +251,8 @@ static int fault_in(const struct page_fault *pf)
 	return fault_in_special(pf);
 }
 
-int mmu_handle_fault(struct vcpu *vcpu, struct page_fault *pf)
+/* Steps that do not depend on the format of the tables: slot, host page, level. 0 to go on. */
+static int fault_find(struct vcpu *vcpu, struct page_fault *pf)
 {
 	struct vm_mmu *mmu = &vcpu->vm->mmu;
 	bool tried = false;
@@ -259,10 +260,6 @@ int mmu_handle_fault(struct vcpu *vcpu, struct page_fault *pf)
 
 	static_assert(PF_FIXED == 0 && PF_RETRY > 0 && PF_MMIO > 0);
 	pf->gfn = gpa_to_gfn(pf->addr);
-	r = tdp_topup(vcpu);
-	if (unlikely(r))
-		return r;
-
 	for (;;) {
 		/* First, and before the slot is looked up: see mmu_invalidate_bump(). */
 		pf->seq = smp_load_acquire(&mmu->invalidate_seq);
@@ -280,5 +277,22 @@ int mmu_handle_fault(struct vcpu *vcpu, struct page_fault *pf)
 		tried = true;
 	}
 	fault_limit_level(pf);
+	return 0;
+}
+
+int mmu_fault_find(struct vcpu *vcpu, struct page_fault *pf)
+{
+	return fault_find(vcpu, pf);
+}
+
+int mmu_handle_fault(struct vcpu *vcpu, struct page_fault *pf)
+{
+	int r = tdp_topup(vcpu);
+
+	if (unlikely(r))
+		return r;
+	r = fault_find(vcpu, pf);
+	if (unlikely(r))
+		return r;
 	return fault_map(vcpu, pf);
 }

@@ -119,7 +119,22 @@ static int slot_write(struct vcpu *vcpu, const struct memslot *slot, gpa_t gpa, 
 	if (copy_out(guest_ptr(slot, gpa), data, len))
 		return -EFAULT;
 	memslot_mark_dirty(vcpu, slot, gpa_to_gfn(gpa));
+	if (unlikely(!hw.ept))
+		shadow_wrote(vcpu->vm, gpa_to_gfn(gpa));
 	return 0;
+}
+
+int guest_read_nofault(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len)
+{
+	struct memslot *slot = vcpu_slot(vcpu, gpa_to_gfn(gpa));
+	unsigned long left;
+
+	if (!slot)
+		return -EFAULT;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(data, guest_ptr(slot, gpa), len);
+	pagefault_enable();
+	return left ? -EFAULT : 0;
 }
 
 static unsigned int bytes_in_page(gpa_t gpa, unsigned int len)
@@ -180,7 +195,8 @@ int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len
 /* What paging.c reads tables with: no loop, no choice of lengths beyond the two. */
 int paging_read(void *memory, u64 gpa, u64 *entry, unsigned int size)
 {
-	struct memslot *slot = vcpu_slot(memory, gpa_to_gfn(gpa));
+	struct vcpu *vcpu = memory;
+	struct memslot *slot = vcpu_slot(vcpu, gpa_to_gfn(gpa));
 	const void __user *from;
 	u32 half;
 
@@ -198,12 +214,8 @@ int paging_read(void *memory, u64 gpa, u64 *entry, unsigned int size)
 	return 0;
 fault:
 	__uaccess_end();
+	vcpu->mmu.table_unreadable = true;
 	return -EFAULT;
-}
-
-int paging_cmpxchg(void *memory, u64 gpa, u64 old, u64 new, unsigned int size)
-{
-	return guest_cmpxchg(memory, gpa, &old, &new, size);
 }
 
 /* ---- Atomic exchange ---- */
@@ -262,7 +274,8 @@ static int cmpxchg_user(void __user *ptr, void *old, const void *new, unsigned i
 	return -EFAULT;
 }
 
-int guest_cmpxchg(struct vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsigned int len)
+static int cmpxchg_guest(struct vcpu *vcpu, gpa_t gpa, void *old, const void *new,
+			 unsigned int len)
 {
 	struct memslot *slot = vcpu_slot(vcpu, gpa_to_gfn(gpa));
 	int r;
@@ -272,6 +285,21 @@ int guest_cmpxchg(struct vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsi
 	r = cmpxchg_user(guest_ptr(slot, gpa), old, new, len);
 	if (!r)
 		memslot_mark_dirty(vcpu, slot, gpa_to_gfn(gpa));
+	return r;
+}
+
+/* Accessed and dirty flags: no reason for shadow paging to look at the entry again. */
+int paging_cmpxchg(void *memory, u64 gpa, u64 old, u64 new, unsigned int size)
+{
+	return cmpxchg_guest(memory, gpa, &old, &new, size);
+}
+
+int guest_cmpxchg(struct vcpu *vcpu, gpa_t gpa, void *old, const void *new, unsigned int len)
+{
+	int r = cmpxchg_guest(vcpu, gpa, old, new, len);
+
+	if (unlikely(!hw.ept) && !r)
+		shadow_wrote(vcpu->vm, gpa_to_gfn(gpa));
 	return r;
 }
 

@@ -19,7 +19,7 @@ static enum paging_mode walk_mode(unsigned long cr0, unsigned long cr4, u64 efer
 	return cr4 & X86_CR4_PAE ? PAGING_PAE : PAGING_32BIT;
 }
 
-static void walk_setup(struct vcpu *vcpu, struct paging *p)
+void guest_paging(struct vcpu *vcpu, struct paging *p)
 {
 	unsigned long cr0 = vcpu_cr0(vcpu), cr4;
 
@@ -50,7 +50,7 @@ int guest_translate(struct vcpu *vcpu, gva_t gva, u32 access, gpa_t *gpa,
 	struct paging p;
 	u32 error;
 
-	walk_setup(vcpu, &p);
+	guest_paging(vcpu, &p);
 	if (p.mode == PAGING_OFF) {
 		*gpa = gva;
 		return 0;
@@ -77,7 +77,7 @@ int guest_translate_inspect(struct vcpu *vcpu, gva_t gva, gpa_t *gpa)
 	struct paging p;
 	u32 error;
 
-	walk_setup(vcpu, &p);
+	guest_paging(vcpu, &p);
 	p.smap = false;
 	p.pku = false;
 	p.keep_ad = true;

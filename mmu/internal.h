@@ -77,6 +77,8 @@ static inline void tdp_batch_init(struct tdp_batch *b, struct vm *vm, enum tdp_a
  * for writing.
  */
 #define TDP_CONFLICT	0x100
+/* mmu/shadow_map.c, for itself: walk the guest's tables anew. */
+#define SHADOW_AGAIN	0x101
 
 int tdp_init(struct vm *vm);
 /* tdp_destroy() - free all tables. Nobody can walk them any more. May sleep. */
@@ -89,10 +91,29 @@ int tdp_topup(struct vcpu *vcpu);
  */
 int tdp_map(struct vcpu *vcpu, struct page_fault *pf);
 /*
+ * ept_range() and shadow_range() - tdp_range() for either kind of second level.
+ */
+void ept_range(struct tdp_batch *b, gfn_t start, gfn_t end);
+void shadow_range(struct tdp_batch *b, gfn_t start, gfn_t end);
+/* shadow_flush() - tdp_batch_flush() of shadow paging. */
+void shadow_flush(struct tdp_batch *b);
+/* shadow_trim() - zap the oldest shadow pages beyond @goal. May sleep. */
+void shadow_trim(struct vm *vm, unsigned long goal);
+/* shadow_wrote() - the kernel has written to a frame in the guest's place. mmu.lock not held. */
+void shadow_wrote(struct vm *vm, gfn_t gfn);
+
+/*
  * tdp_range() - apply a batch's action to frames [start, end). mmu.lock held as the action asks
  * (writing except to age).
  */
-void tdp_range(struct tdp_batch *b, gfn_t start, gfn_t end);
+static inline void tdp_range(struct tdp_batch *b, gfn_t start, gfn_t end)
+{
+	if (likely(hw.ept))
+		ept_range(b, start, end);
+	else
+		shadow_range(b, start, end);
+}
+
 /*
  * tdp_batch_flush() - flush the guests' cached translations if need be. mmu.lock still held since
  * the change.
@@ -188,6 +209,16 @@ void notifier_module_exit(void);
 
 /* ---- fault.c ---- */
 
+/*
+ * mmu_fault_find() - a fault's slot, host page and level, the guest physical address given: 0, or
+ * what mmu_handle_fault() returns. May sleep.
+ */
+int mmu_fault_find(struct vcpu *vcpu, struct page_fault *pf);
+/* mmu_fault_is_stale() - has what mmu_fault_find() found changed since? mmu.lock held. */
+bool mmu_fault_is_stale(struct vm_mmu *mmu, const struct page_fault *pf);
+/* mmu_fault_mark_dirty() - the fault has been mapped. mmu.lock held since mmu_fault_is_stale(). */
+void mmu_fault_mark_dirty(struct vcpu *vcpu, const struct page_fault *pf);
+
 /* mmu_invalidate_bump() - make every fault in flight look again. mmu.lock held for writing. */
 static inline void mmu_invalidate_bump(struct vm *vm)
 {
@@ -200,7 +231,14 @@ static inline void mmu_invalidate_bump(struct vm *vm)
 	smp_store_release(&vm->mmu.invalidate_seq, vm->mmu.invalidate_seq + 1);
 }
 
+/* ---- guest_walk.c ---- */
+struct paging;
+/* guest_paging() - the vCPU's control registers as paging.c wants them. */
+void guest_paging(struct vcpu *vcpu, struct paging *p);
+
 /* ---- guest_mem.c: the one place that knows user pointers ---- */
+/* guest_read_nofault() - without sleeping: 0, or -EFAULT also when the page is not there now. */
+int guest_read_nofault(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
 /* user_copy_bitmap() - copy a dirty bitmap out: 0 or -EFAULT; user_read_bitmap() - and in. */
 int user_copy_bitmap(const struct kvm_dirty_log *log, const void *bitmap, size_t bytes);
 int user_read_bitmap(const struct kvm_clear_dirty_log *log, void *bitmap, size_t bytes);

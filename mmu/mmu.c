@@ -9,6 +9,7 @@
 
 #include "internal.h"
 #include "requests.h"
+#include "shadow.h"
 #include "spte.h"
 
 bool mmu_nx_large;
@@ -16,14 +17,23 @@ bool mmu_nx_large;
 int mmu_module_init(void)
 {
 	mmu_nx_large = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
-	return 0;
+	return shadow_limit_init();
 }
 
 void mmu_module_exit(void)
 {
+	shadow_limit_exit();
 	notifier_module_exit();
 	/* Slots that were replaced are freed by RCU callbacks of this module. */
 	rcu_barrier();
+}
+
+static void mmu_tables_destroy(struct vm *vm)
+{
+	if (hw.ept)
+		tdp_destroy(vm);
+	else
+		shadow_vm_destroy(vm);
 }
 
 int mmu_vm_init(struct vm *vm)
@@ -40,13 +50,13 @@ int mmu_vm_init(struct vm *vm)
 	/* Zeroed vCPUs must not believe that they have cached something. */
 	mmu->slots_generation = 1;
 
-	r = tdp_init(vm);
+	r = hw.ept ? tdp_init(vm) : shadow_vm_init(vm);
 	if (r)
 		return r;
 	/* Last: callbacks come from here on. */
 	r = notifier_init(vm);
 	if (r)
-		tdp_destroy(vm);
+		mmu_tables_destroy(vm);
 	return r;
 }
 
@@ -60,14 +70,22 @@ void mmu_vm_destroy(struct vm *vm)
 	vm->mmu.dead = true;
 	write_unlock(&vm->mmu.lock);
 
-	tdp_destroy(vm);
+	mmu_tables_destroy(vm);
 	memslots_destroy(vm);
 }
 
 int mmu_vcpu_init(struct vcpu *vcpu)
 {
+	int r;
+
 	memset(&vcpu->mmu, 0, sizeof(vcpu->mmu));
-	return dirty_ring_init(vcpu);
+	r = dirty_ring_init(vcpu);
+	if (r || hw.ept)
+		return r;
+	r = shadow_vcpu_init(vcpu);
+	if (r)
+		dirty_ring_free(vcpu);
+	return r;
 }
 
 void mmu_vcpu_destroy(struct vcpu *vcpu)
@@ -75,6 +93,7 @@ void mmu_vcpu_destroy(struct vcpu *vcpu)
 	while (vcpu->mmu.cached)
 		free_page((unsigned long)vcpu->mmu.cache[--vcpu->mmu.cached]);
 	dirty_ring_free(vcpu);
+	shadow_vcpu_destroy(vcpu);
 }
 
 void mmu_switch_space(struct vcpu *vcpu)

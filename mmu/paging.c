@@ -14,7 +14,6 @@
 #define PTE_NX		BIT_ULL(63)
 #define PTE_PKEY_SHIFT	59
 
-#define MAX_LEVELS	5
 #define PAGE_BITS	12
 
 /* Bits first to last, none when first > last. */
@@ -32,7 +31,7 @@ static u64 bit_range(unsigned int first, unsigned int last)
  * @ps: the PS bit means something
  * @size, @index_bits: bytes of an entry, address bits that select one
  * @level, @top: where the walk is and where it began
- * @gpa, @entry: where each level's entry was and what it said
+ * @trail: where each level's entry was and what it said
  */
 struct walk {
 	const struct paging *p;
@@ -47,8 +46,7 @@ struct walk {
 	u8 index_bits;
 	u8 level;
 	u8 top;
-	u64 gpa[MAX_LEVELS + 1];
-	u64 entry[MAX_LEVELS + 1];
+	struct paging_trail trail;
 };
 
 /*
@@ -130,8 +128,8 @@ static u32 walk_down(struct walk *w, bool *fault)
 
 		if (paging_read(w->memory, gpa, &entry, w->size) || !(entry & PTE_P))
 			return 0;
-		w->gpa[w->level] = gpa;
-		w->entry[w->level] = entry;
+		w->trail.gpa[w->level] = gpa;
+		w->trail.entry[w->level] = entry;
 		if (!leaf && (entry & PTE_PS) && w->ps) {
 			reserved |= walk_large_reserved(w);
 			leaf = true;
@@ -156,7 +154,7 @@ static bool walk_pkey_denies(const struct walk *w, u32 access)
 
 	if (!p->pku || p->mode < PAGING_4LEVEL || !(w->rights & PTE_U) || (access & PFEC_FETCH))
 		return false;
-	bits = p->pkru >> ((w->entry[w->level] >> PTE_PKEY_SHIFT & 15) * 2);
+	bits = p->pkru >> ((w->trail.entry[w->level] >> PTE_PKEY_SHIFT & 15) * 2);
 	if (bits & 1)
 		return true;
 	return (bits & 2) && (access & PFEC_WRITE) && ((access & PFEC_USER) || p->wp);
@@ -186,16 +184,19 @@ static bool walk_denies(const struct walk *w, u32 access)
 static bool walk_set_flags(struct walk *w, bool write)
 {
 	unsigned int level;
+	int r;
 
 	for (level = w->top; level >= w->level; level--) {
 		u64 need = PTE_A | (write && level == w->level ? PTE_D : 0);
-		u64 entry = w->entry[level];
+		u64 entry = w->trail.entry[level];
 
 		if ((entry & need) == need)
 			continue;
-		if (paging_cmpxchg(w->memory, w->gpa[level], entry, entry | need, w->size) > 0)
+		r = paging_cmpxchg(w->memory, w->trail.gpa[level], entry, entry | need, w->size);
+		if (r > 0)
 			return true;
-		w->entry[level] = entry | need;
+		if (!r)
+			w->trail.entry[level] = entry | need;
 	}
 	return false;
 }
@@ -203,7 +204,7 @@ static bool walk_set_flags(struct walk *w, bool write)
 static u64 walk_gpa(const struct walk *w)
 {
 	u64 offset = bit_range(0, walk_shift(w, w->level) - 1);
-	u64 entry = w->entry[w->level];
+	u64 entry = w->trail.entry[w->level];
 	u64 gpa = (entry & w->addr & ~offset) | (w->gva & offset);
 
 	/* The reserved bits have been checked: what is left of 20:13 is address bits 39:32. */
@@ -215,15 +216,15 @@ static u64 walk_gpa(const struct walk *w)
 static void walk_result(const struct walk *w, struct paging_result *result)
 {
 	result->gpa = walk_gpa(w);
-	result->entry = w->entry[w->level];
+	result->entry = w->trail.entry[w->level];
 	result->level = w->level;
 	result->user = w->rights & PTE_U;
 	result->writable = w->rights & PTE_W;
 	result->nx = w->nx;
 }
 
-int paging_translate(const struct paging *p, void *memory, u64 gva, u32 access,
-		     struct paging_result *result, u32 *error)
+static int walk_all(const struct paging *p, void *memory, u64 gva, u32 access,
+		    struct paging_result *result, u32 *error, struct paging_trail *trail)
 {
 	struct walk w;
 	bool fault, pkey;
@@ -258,7 +259,21 @@ int paging_translate(const struct paging *p, void *memory, u64 gva, u32 access,
 	} while (!p->keep_ad && walk_set_flags(&w, access & PFEC_WRITE));
 
 	walk_result(&w, result);
+	if (trail)
+		*trail = w.trail;
 	return 0;
+}
+
+int paging_walk(const struct paging *p, void *memory, u64 gva, u32 access,
+		struct paging_result *result, u32 *error, struct paging_trail *trail)
+{
+	return walk_all(p, memory, gva, access, result, error, trail);
+}
+
+int paging_translate(const struct paging *p, void *memory, u64 gva, u32 access,
+		     struct paging_result *result, u32 *error)
+{
+	return walk_all(p, memory, gva, access, result, error, NULL);
 }
 
 /* "PDPTE Registers": bits 2:1, 8:5 and those from the physical address width up. */

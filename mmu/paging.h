@@ -62,6 +62,33 @@ struct paging_result {
 	bool user, writable, nx;
 };
 
+#define PAGING_LEVELS	5
+
+/**
+ * struct paging_trail - where a walk has been
+ * @gpa: physical address of each level's entry, from the leaf's level up
+ * @entry: what was there when the walk ended
+ */
+struct paging_trail {
+	u64 gpa[PAGING_LEVELS + 1];
+	u64 entry[PAGING_LEVELS + 1];
+};
+
+/**
+ * paging_walk() - paging_translate() that leaves a trail
+ * @p: control state
+ * @memory: handed to paging_read() and paging_cmpxchg()
+ * @gva: linear address
+ * @access: PFEC_WRITE, PFEC_FETCH, PFEC_USER
+ * @result: filled on success
+ * @error: page-fault error code otherwise
+ * @trail: filled on success
+ *
+ * Return: 0, or 1 for a page fault.
+ */
+int paging_walk(const struct paging *p, void *memory, u64 gva, u32 access,
+		struct paging_result *result, u32 *error, struct paging_trail *trail);
+
 /**
  * paging_translate() - translate as the CPU would, accessed and dirty flags included
  * @p: control state

@@ -20,6 +20,8 @@ long mmu_set_nr_pages(struct vm *vm, unsigned long pages)
 	mutex_lock(&vm->slots_lock);
 	vm->mmu.pages_wanted = pages;
 	mutex_unlock(&vm->slots_lock);
+	if (vm->mmu.shadow)
+		shadow_trim(vm, pages);
 	return 0;
 }
 

@@ -347,7 +347,7 @@ static bool tdp_yield(struct tdp_batch *b)
 	return !b->vm->mmu.dead;
 }
 
-void tdp_range(struct tdp_batch *b, gfn_t start, gfn_t end)
+void ept_range(struct tdp_batch *b, gfn_t start, gfn_t end)
 {
 	gfn_t gfn = start;
 
@@ -366,6 +366,10 @@ void tdp_range(struct tdp_batch *b, gfn_t start, gfn_t end)
 
 void tdp_batch_flush(struct tdp_batch *b)
 {
+	if (unlikely(!hw.ept)) {
+		shadow_flush(b);
+		return;
+	}
 	if (!b->flush)
 		return;
 	b->flush = false;

@@ -66,9 +66,10 @@ static const struct control_set control_sets[NR_SETS] = {
 		      CPU_UNCOND_IO | CPU_MSR_BITMAPS | CPU_SECONDARY,
 		      CPU_TPR_SHADOW },
 	[SET_CPU2] = { "secondary processor-based", VMX_MSR_CPU2, 0,
-		       CPU2_EPT | CPU2_UNRESTRICTED,
-		       CPU2_VPID | CPU2_RDTSCP | CPU2_WBINVD | CPU2_INVPCID | CPU2_XSAVES |
-		       CPU2_TSC_SCALING | CPU2_ENCLS | CPU2_PAUSE_LOOP },
+		       0,
+		       CPU2_EPT | CPU2_UNRESTRICTED | CPU2_VPID | CPU2_RDTSCP | CPU2_WBINVD |
+		       CPU2_INVPCID | CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_ENCLS |
+		       CPU2_PAUSE_LOOP },
 	[SET_EXIT] = { "VM-exit", VMX_MSR_EXIT, VMX_MSR_TRUE_EXIT,
 		       EXIT_HOST_64BIT | EXIT_SAVE_DEBUG | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
 		       EXIT_SAVE_EFER | EXIT_LOAD_EFER, 0 },
@@ -87,7 +88,7 @@ static int __init settle_controls(const struct control_set *set, bool have_true,
 	u32 lacking = set->required & ~allowed1;
 
 	if (lacking) {
-		pr_err("kvmlet: this CPU lacks %s VM controls 0x%x (EPT and unrestricted guest are needed)\n",
+		pr_err("kvmlet: this CPU lacks %s VM controls 0x%x\n",
 		       set->name, lacking);
 		return -EOPNOTSUPP;
 	}
@@ -144,6 +145,9 @@ static u32 __init optional_bits(int set)
 		bits &= ~CPU_TPR_SHADOW;
 	if (set == SET_CPU2 && !param_vpid)
 		bits &= ~CPU2_VPID;
+	/* "VM-Execution Control Fields": unrestricted guest needs EPT. */
+	if (set == SET_CPU2 && !param_ept)
+		bits &= ~(CPU2_EPT | CPU2_UNRESTRICTED);
 	return bits;
 }
 
@@ -160,7 +164,10 @@ static int __init settle_all(bool have_true)
 			return ret;
 	}
 	/* Default1 bits of CPUs without the "true" MSRs: with EPT these exits may be off. */
-	vmx_caps.cpu &= ~(CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG);
+	if (vmx_caps.cpu2 & CPU2_EPT)
+		vmx_caps.cpu &= ~(CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG);
+	else
+		vmx_caps.cpu |= CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG;
 	if (!(vmx_caps.cpu & CPU_TPR_SHADOW))
 		vmx_caps.cpu |= CPU_CR8_LOAD | CPU_CR8_STORE;
 	return 0;
@@ -168,10 +175,18 @@ static int __init settle_all(bool have_true)
 
 static int __init check_ept(void)
 {
-	u64 cap = native_read_msr(VMX_MSR_EPT_VPID);
+	u64 cap = 0;
 
+	if (vmx_caps.cpu2 & (CPU2_EPT | CPU2_VPID))
+		cap = native_read_msr(VMX_MSR_EPT_VPID);
 	vmx_caps.ept_vpid = cap;
-	if (!(cap & EPT_CAP_WALK4) || !(cap & EPT_CAP_WB) || !(cap & EPT_CAP_INVEPT) ||
+	if (param_ept && !(vmx_caps.cpu2 & CPU2_UNRESTRICTED)) {
+		pr_err("kvmlet: this CPU has no EPT with unrestricted guest; ept=0 does without\n");
+		return -EOPNOTSUPP;
+	}
+	if (!param_ept) {
+		/* Nothing of EPT is used. */
+	} else if (!(cap & EPT_CAP_WALK4) || !(cap & EPT_CAP_WB) || !(cap & EPT_CAP_INVEPT) ||
 	    !(cap & (EPT_CAP_INVEPT_CONTEXT | EPT_CAP_INVEPT_ALL))) {
 		pr_err("kvmlet: IA32_VMX_EPT_VPID_CAP 0x%llx lacks 4-level write-back EPT or INVEPT\n",
 		       cap);
@@ -200,10 +215,11 @@ static void __init fill_features(void)
 
 	hw.ept = cpu2 & CPU2_EPT;
 	hw.unrestricted_guest = cpu2 & CPU2_UNRESTRICTED;
-	hw.ept_ad = param_eptad && (cap & EPT_CAP_AD);
-	hw.ept_2m = cap & EPT_CAP_2M;
-	hw.ept_1g = cap & EPT_CAP_1G;
-	hw.ept_5level = cap & EPT_CAP_WALK5;
+	hw.ept_ad = hw.ept && param_eptad && (cap & EPT_CAP_AD);
+	/* Any CPU's own paging has 2-MByte pages, which shadow paging uses. */
+	hw.ept_2m = !hw.ept || cap & EPT_CAP_2M;
+	hw.ept_1g = hw.ept && cap & EPT_CAP_1G;
+	hw.ept_5level = hw.ept && cap & EPT_CAP_WALK5;
 	hw.vpid = cpu2 & CPU2_VPID;
 	hw.rdtscp = cpu2 & CPU2_RDTSCP;
 	hw.invpcid = cpu2 & CPU2_INVPCID;
@@ -229,6 +245,12 @@ static void __init fill_features(void)
 
 static void __init announce(void)
 {
+	if (!hw.ept) {
+		pr_info("kvmlet: VMX with shadow paging%s%s%s%s\n", hw.vpid ? ", VPID" : "",
+			hw.tpr_shadow ? ", TPR shadow" : "",
+			hw.tsc_scaling ? ", TSC scaling" : "", hw.xsaves ? ", XSAVES" : "");
+		return;
+	}
 	pr_info("kvmlet: VMX with EPT%s%s%s%s, unrestricted guest%s%s%s%s\n",
 		hw.ept_ad ? " A/D" : "", hw.ept_2m ? " 2M" : "", hw.ept_1g ? " 1G" : "",
 		hw.ept_5level ? " 5-level" : "", hw.vpid ? ", VPID" : "",
@@ -244,8 +266,8 @@ int __init vmx_caps_init(void)
 	ret = check_vmx_usable();
 	if (!ret)
 		ret = check_basic(&have_true);
-	if (!ret && (!param_ept || !param_unrestricted)) {
-		pr_err("kvmlet: ept=0 and unrestricted_guest=0 are not served\n");
+	if (!ret && param_ept && !param_unrestricted) {
+		pr_err("kvmlet: unrestricted_guest=0 is not served with EPT\n");
 		ret = -EOPNOTSUPP;
 	}
 	if (!ret)

@@ -196,16 +196,15 @@ static void limit_by_controls(void)
 		caps[CAP_8000_0001_EDX] &= ~F(RDTSCP);
 	}
 	/*
-	 * PKRU belongs to the guest only where the host keeps one as well, and shadow paging has no
-	 * protection keys.
+	 * PKRU belongs to the guest only where the host keeps one as well.
 	 */
-	if (!hw.ept || !boot_cpu_has(X86_FEATURE_OSPKE))
+	if (!boot_cpu_has(X86_FEATURE_OSPKE))
 		caps[CAP_7_0_ECX] &= ~F(PKU);
 	/*
 	 * The host's kernel hides LA57 when it was booted without; a guest's own walk does not
 	 * depend on that.
 	 */
-	if (hw.ept && (cpuid_ecx(7) & F(LA57)))
+	if (cpuid_ecx(7) & F(LA57))
 		caps[CAP_7_0_ECX] |= F(LA57);
 }
 

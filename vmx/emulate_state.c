@@ -317,7 +317,7 @@ static enum em_cb misc(struct em_ctx *ctx, unsigned int what, u64 arg)
 
 	switch (what) {
 	case EM_MISC_INVLPG:
-		vcpu_request(vcpu, REQ_TLB_FLUSH);
+		regs_flush(vcpu);
 		return EM_CB_OK;
 	case EM_MISC_WBINVD:
 		/* Guest memory is coherent: no device of a guest's bypasses the caches. */

@@ -232,6 +232,14 @@ static int finish(struct vcpu *vcpu, enum em_result result)
 	return tell_user(vcpu);
 }
 
+/* Has the guest's own walk, which gave the address, been one for a write? */
+static bool exit_was_write(const struct vmx_exit_info *info)
+{
+	if (info->reason == EXIT_EXCEPTION_NMI)
+		return info->intr_error & PFEC_WRITE;
+	return info->reason == EXIT_EPT_VIOLATION && info->qual & EPT_QUAL_WRITE;
+}
+
 int vcpu_emulate(struct vcpu *vcpu, gpa_t gpa, gva_t gla)
 {
 	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
@@ -241,7 +249,7 @@ int vcpu_emulate(struct vcpu *vcpu, gpa_t gpa, gva_t gla)
 	vcpu->mmio.gpa = gpa;
 	vcpu->mmio.gla = gla;
 	vcpu->mmio.gpa_valid = gpa != INVALID_GPA;
-	vcpu->mmio.gpa_writable = info->reason == EXIT_EPT_VIOLATION && info->qual & EPT_QUAL_WRITE;
+	vcpu->mmio.gpa_writable = exit_was_write(info);
 	result = em_decode(&vcpu->em);
 	if (likely(result == EM_DONE))
 		result = em_execute(&vcpu->em);

@@ -199,13 +199,6 @@ int handle_wbinvd(struct vcpu *vcpu)
 	return vcpu_skip_instruction(vcpu);
 }
 
-/* With EPT neither exits; the control is off. */
-int handle_invlpg(struct vcpu *vcpu)
-{
-	vcpu_request(vcpu, REQ_TLB_FLUSH);
-	return vcpu_skip_instruction(vcpu);
-}
-
 /* There is no performance monitoring unit: every counter index is out of range. */
 int handle_rdpmc(struct vcpu *vcpu)
 {

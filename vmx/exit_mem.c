@@ -118,6 +118,29 @@ static int reflect_debug(struct vcpu *vcpu)
 	return RUN_RESUME;
 }
 
+/* Intercepted with shadow paging only: the guest's own fault, or one of the tables it runs on. */
+static int handle_page_fault(struct vcpu *vcpu)
+{
+	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
+	struct guest_exception ex;
+	gpa_t gpa;
+	int ret;
+
+	ret = mmu_shadow_fault(vcpu, info->qual, info->intr_error, &gpa, &ex);
+	if (ret < 0)
+		return ret;
+	if (ret == PF_MMIO) {
+		vcpu->stat.mmio_exits++;
+		to_vmx(vcpu)->l1d_flush = true;
+		return vcpu_emulate(vcpu, gpa, info->qual);
+	}
+	if (ret == PF_GUEST)
+		vcpu_queue_guest_exception(vcpu, &ex);
+	else
+		vcpu->stat.pf_fixed++;
+	return RUN_RESUME;
+}
+
 int handle_exception_nmi(struct vcpu *vcpu)
 {
 	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
@@ -135,6 +158,8 @@ int handle_exception_nmi(struct vcpu *vcpu)
 	    !(info->idt_info & INTR_VALID))
 		vmx_set_nmi_masked(vcpu, true);
 
+	if (vector == VEC_PF)
+		return handle_page_fault(vcpu);
 	if (vector == VEC_DB)
 		return reflect_debug(vcpu);
 	if (vector == VEC_UD)

@@ -184,6 +184,15 @@ void regs_put_cr4(struct vcpu *vcpu, unsigned long val);
 void regs_put_dr7(struct vcpu *vcpu, unsigned long val);
 bool regs_pae_paging(struct vcpu *vcpu);
 
+/* regs_flush() - the guest invalidates all it has cached of its paging. */
+static inline void regs_flush(struct vcpu *vcpu)
+{
+	vcpu_request(vcpu, REQ_TLB_FLUSH);
+	/* Shadow tables are such a cache. */
+	if (!hw.ept)
+		vcpu_request(vcpu, REQ_MMU_RELOAD);
+}
+
 static inline bool regs_long_mode(const struct vcpu *vcpu)
 {
 	return vcpu->efer & EFER_LMA;

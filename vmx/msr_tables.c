@@ -302,7 +302,8 @@ static int set_pat(struct vcpu *vcpu, const struct msr_row *row, const struct ms
 	if (!pat_valid(msr->data))
 		return 1;
 	vcpu->pat = msr->data;
-	if (vmx_caps.entry & ENTRY_LOAD_PAT) {
+	/* Shadow tables choose memory types by the PAT of a reset, not by the guest's. */
+	if (hw.ept && vmx_caps.entry & ENTRY_LOAD_PAT) {
 		vmcs_get(vmx);
 		vmcs_write64(VMCS_GUEST_PAT, msr->data);
 		vmcs_put(vmx);

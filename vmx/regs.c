@@ -21,6 +21,10 @@
 #define CR0_LOADS_PDPTES (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
 #define CR4_LOADS_PDPTES (X86_CR4_PGE | X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP)
 
+/* Other tables for shadow paging. */
+#define SHADOW_CR4_BITS \
+	(X86_CR4_PSE | X86_CR4_PAE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_LA57)
+
 #define DR6_WRITABLE	0x0001e80ful
 #define DR6_ONES	0xfffe07f0ul
 #define DR6_NO_RTM	BIT(16)
@@ -134,8 +138,10 @@ void regs_set_pdptrs(struct vcpu *vcpu)
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	unsigned int i;
 
-	if (!hw.ept)
+	if (!hw.ept) {
+		vcpu_request(vcpu, REQ_MMU_RELOAD);
 		return;
+	}
 	vmcs_get(vmx);
 	for (i = 0; i < 4; i++)
 		vmcs_write64(VMCS_GUEST_PDPTE0 + 2 * i, vcpu->pdptrs[i]);
@@ -194,6 +200,9 @@ static unsigned long hardware_cr0(unsigned long val)
 
 	if (hw.unrestricted_guest)
 		ones &= ~(X86_CR0_PE | X86_CR0_PG);
+	/* Shadow tables say what may be written, and catch it. */
+	if (!hw.ept)
+		ones |= X86_CR0_WP;
 	return ((val & CR0_DEFINED & ~(X86_CR0_CD | X86_CR0_NW)) | ones) & vmx_cr0_fixed1;
 }
 
@@ -212,7 +221,12 @@ void regs_put_cr0(struct vcpu *vcpu, unsigned long val)
 	vmcs_put(vmx);
 	if ((old ^ val) & X86_CR0_PG) {
 		regs_put_cr3(vcpu, vcpu->cr3);
-		vcpu_request(vcpu, REQ_TLB_FLUSH);
+		regs_flush(vcpu);
+	}
+	if (!hw.ept && (old ^ val) & (X86_CR0_PG | X86_CR0_WP)) {
+		/* CR4 for the CPU and the tables depend on both. */
+		regs_put_cr4(vcpu, vcpu_cr4(vcpu));
+		vcpu_request(vcpu, REQ_MMU_RELOAD);
 	}
 }
 
@@ -287,13 +301,24 @@ int vcpu_set_cr3(struct vcpu *vcpu, unsigned long val)
 	vcpu_cr0(vcpu);
 	regs_put_cr3(vcpu, val);
 	if (flush)
-		vcpu_request(vcpu, REQ_TLB_FLUSH);
+		regs_flush(vcpu);
 	return 0;
 }
 
 /* ---- CR4 ---- */
 
-static unsigned long hardware_cr4(unsigned long val)
+/* Bits that change how the CPU walks tables, which are not the guest's own. */
+static unsigned long shadow_cr4(const struct vcpu *vcpu, unsigned long val)
+{
+	val |= X86_CR4_PAE;
+	val &= ~(X86_CR4_PSE | X86_CR4_PCIDE);
+	/* Without paging no access is checked; to the CPU all pages are a user's. */
+	if (!(vcpu->cr0 & X86_CR0_PG))
+		val &= ~(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_LA57);
+	return val;
+}
+
+static unsigned long hardware_cr4(const struct vcpu *vcpu, unsigned long val)
 {
 	val |= vmx_cr4_fixed0;
 	/*
@@ -302,6 +327,8 @@ static unsigned long hardware_cr4(unsigned long val)
 	 */
 	if (boot_cpu_has(X86_FEATURE_MCE))
 		val |= X86_CR4_MCE;
+	if (!hw.ept)
+		val = shadow_cr4(vcpu, val);
 	return val & vmx_cr4_fixed1;
 }
 
@@ -313,13 +340,15 @@ void regs_put_cr4(struct vcpu *vcpu, unsigned long val)
 	vcpu->cr4 = val;
 	vmcs_get(vmx);
 	vmcs_writel(VMCS_CR4_SHADOW, val);
-	vmcs_writel(VMCS_GUEST_CR4, hardware_cr4(val));
+	vmcs_writel(VMCS_GUEST_CR4, hardware_cr4(vcpu, val));
 	vmcs_put(vmx);
 
 	/* "Operations that Invalidate TLBs and Paging-Structure Caches" */
 	if (changed & (X86_CR4_PGE | X86_CR4_PAE) || (changed & val & X86_CR4_SMEP) ||
 	    (changed & old & X86_CR4_PCIDE))
-		vcpu_request(vcpu, REQ_TLB_FLUSH);
+		regs_flush(vcpu);
+	if (!hw.ept && changed & SHADOW_CR4_BITS)
+		vcpu_request(vcpu, REQ_MMU_RELOAD);
 	if (changed & (X86_CR4_OSXSAVE | X86_CR4_PKE))
 		cpuid_update_dynamic(vcpu);
 }

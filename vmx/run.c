@@ -18,7 +18,6 @@
 #include "compat.h"
 #include "guest_state.h"
 #include "irq.h"
-#include "vmx.h"
 
 static_assert(offsetof(struct vmx_enter, flags) == 0);
 static_assert(offsetof(struct vmx_enter, spec_guest) == 8);
@@ -27,8 +26,7 @@ static_assert(offsetof(struct vmx_enter, host_rsp) == 24);
 static_assert(offsetof(struct vmx_enter, verw_sel) == 32);
 
 /* Requests that are served between window open and VM entry, with interrupts off. */
-#define REQS_IN_WINDOW	(BIT(REQ_EVENT) | BIT(REQ_MMU_RELOAD) | BIT(REQ_TSC) | \
-			 BIT(REQ_TPR) | BIT(REQ_UNBLOCK))
+#define REQS_IN_WINDOW	(BIT(REQ_EVENT) | BIT(REQ_TSC) | BIT(REQ_TPR) | BIT(REQ_UNBLOCK))
 
 static u64 host_xcr0 __ro_after_init;
 static u64 host_xss __ro_after_init;
@@ -56,6 +54,19 @@ static noinline void serve_pv_requests(struct vcpu *vcpu)
 		steal_update(vcpu);
 }
 
+/* Shadow tables ask for the flush that loads CR3 themselves. */
+static int load_root(struct vcpu *vcpu)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	if (!hw.ept)
+		return mmu_shadow_load(vcpu);
+	vmcs_get(vmx);
+	vmcs_write64(VMCS_EPT_POINTER, mmu_eptp(vcpu));
+	vmcs_put(vmx);
+	return 0;
+}
+
 /* Those that end or delay the run; interrupts on. RUN_RESUME, RUN_TO_USER or -errno. */
 static int serve_requests(struct vcpu *vcpu)
 {
@@ -78,6 +89,12 @@ static int serve_requests(struct vcpu *vcpu)
 		vmx_serve_smi(vcpu);
 	if (unlikely(vcpu_take_request(vcpu, REQ_MSR_BITMAP)))
 		vmx_msr_bitmap_update(vcpu);
+	if (unlikely(vcpu_take_request(vcpu, REQ_MMU_RELOAD))) {
+		int ret = load_root(vcpu);
+
+		if (ret)
+			return ret;
+	}
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		to_vmx(vcpu)->tlb_flush = true;
 	if (unlikely(vcpu_take_request(vcpu, REQ_DIRTY_RING)) && dirty_ring_soft_full(vcpu)) {
@@ -91,11 +108,15 @@ static int serve_requests(struct vcpu *vcpu)
 
 static void flush_guest_tlb(struct vcpu_vmx *vmx)
 {
-	struct invept_desc ept = { .eptp = mmu_eptp(&vmx->vcpu) };
 	struct invvpid_desc vpid = { .vpid = vmx->vpid };
 	u64 cap = vmx_caps.ept_vpid;
 
-	vmx_invept(cap & EPT_CAP_INVEPT_CONTEXT ? INVEPT_CONTEXT : INVEPT_ALL, ept);
+	if (hw.ept)
+		vmx_invept(cap & EPT_CAP_INVEPT_CONTEXT ? INVEPT_CONTEXT : INVEPT_ALL,
+			   (struct invept_desc){ .eptp = mmu_eptp(&vmx->vcpu) });
+	else
+		/* Another root asks for a flush, too. */
+		vmcs_writel(VMCS_GUEST_CR3, mmu_shadow_cr3(&vmx->vcpu));
 	if (vmx->vpid)
 		vmx_invvpid(cap & VPID_CAP_CONTEXT ? INVVPID_CONTEXT : INVVPID_ALL, vpid);
 	vmx->tlb_flush = false;
@@ -107,8 +128,6 @@ static void serve_window_requests(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
 
-	if (vcpu_take_request(vcpu, REQ_MMU_RELOAD))
-		vmcs_write64(VMCS_EPT_POINTER, mmu_eptp(vcpu));
 	if (vmx->tlb_flush)
 		flush_guest_tlb(vmx);
 	if (vcpu_take_request(vcpu, REQ_TSC))
@@ -462,6 +481,19 @@ static bool begin_window(struct vcpu_vmx *vmx)
 	return true;
 }
 
+/* "Checks on Guest Segment Registers": what real mode, and the way out of it, leaves in CS. */
+static bool must_emulate(struct vcpu *vcpu)
+{
+	struct em_segment cs;
+
+	if (!(vcpu_cr0(vcpu) & X86_CR0_PE))
+		return true;
+	if (vcpu->efer & EFER_LMA)
+		return false;
+	segs_read(vcpu, &cs, SEG_CS);
+	return !(vcpu->rflags & X86_EFLAGS_VM) && !(cs.ar & EM_AR_CODE);
+}
+
 int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -477,6 +509,8 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 		if (vcpu_init_sipi_pending(vcpu))
 			return RUN_RESUME;
 	}
+	if (unlikely(!hw.unrestricted_guest) && must_emulate(vcpu))
+		return vcpu_emulate(vcpu, INVALID_GPA, 0);
 
 	/* Who removes a slot waits for its readers: not for a guest that never exits. */
 	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);

@@ -135,7 +135,7 @@ static void set_control_registers(struct vcpu *vcpu, const struct kvm_sregs *sre
 	regs_put_cr0(vcpu, sregs->cr0);
 	regs_put_cr4(vcpu, sregs->cr4);
 	if (changed)
-		vcpu_request(vcpu, REQ_TLB_FLUSH);
+		regs_flush(vcpu);
 }
 
 /* An old VMM that resets the machine by registers alone does not wake its first CPU. */

@@ -22,6 +22,8 @@
 #define CR0_GUEST_OWNED	X86_CR0_TS
 #define CR4_GUEST_OWNED	(X86_CR4_PVI | X86_CR4_DE | X86_CR4_PCE | X86_CR4_OSFXSR | \
 			 X86_CR4_OSXMMEXCPT | X86_CR4_PGE | X86_CR4_TSD | X86_CR4_FSGSBASE)
+/* Changing PGE flushes the TLB, and shadow tables with it. */
+#define CR4_SHADOW_INTERCEPTED	X86_CR4_PGE
 
 /* ---- VPIDs: from the top, since a VMX owner we borrow from counts from the bottom ---- */
 
@@ -127,10 +129,29 @@ void vmx_cpuid_changed(struct vcpu *vcpu)
 	cpu2_follow(vmx, CPU2_XSAVES, guest_has(vcpu, GF_XSAVES));
 	cr4 = vcpu_cr4(vcpu);
 	vmx->cr4_owned = CR4_GUEST_OWNED & ~vcpu->cr4_reserved;
+	if (!hw.ept) {
+		vmx->cr4_owned &= ~CR4_SHADOW_INTERCEPTED;
+		vcpu_request(vcpu, REQ_MMU_RELOAD);
+	}
 	vmcs_writel(VMCS_CR4_MASK, ~vmx->cr4_owned);
 	regs_put_cr4(vcpu, cr4);
 	vmcs_put(vmx);
 	vmx_msr_bitmap_update(vcpu);
+}
+
+/*
+ * "Checks on Guest Control Registers": LME goes with CR0.PG, which is always set for a CPU without
+ * unrestricted guest. Shadow tables use NX whether the guest does or not.
+ */
+static u64 hardware_efer(const struct vcpu *vcpu)
+{
+	u64 efer = vcpu->efer;
+
+	if (!hw.unrestricted_guest && !(efer & EFER_LMA))
+		efer &= ~(u64)EFER_LME;
+	if (!hw.ept && boot_cpu_has(X86_FEATURE_NX))
+		efer |= EFER_NX;
+	return efer;
 }
 
 void vmx_efer_changed(struct vcpu *vcpu)
@@ -142,7 +163,9 @@ void vmx_efer_changed(struct vcpu *vcpu)
 		vmx_entry_set(vmx, ENTRY_GUEST_64BIT);
 	else
 		vmx_entry_clear(vmx, ENTRY_GUEST_64BIT);
-	vmcs_write64(VMCS_GUEST_EFER, vcpu->efer);
+	vmcs_write64(VMCS_GUEST_EFER, hardware_efer(vcpu));
+	if (!hw.ept)
+		vcpu_request(vcpu, REQ_MMU_RELOAD);
 	vmx_switch_reload(vmx);
 	vmcs_put(vmx);
 }
@@ -169,6 +192,8 @@ void vmx_exceptions_update(struct vcpu *vcpu)
 
 	if (vcpu->guest_debug & KVM_GUESTDBG_USE_SW_BP)
 		bitmap |= BIT(VEC_BP);
+	if (!hw.ept)
+		bitmap |= BIT(VEC_PF);
 	vmcs_get(vmx);
 	vmx_exceptions_write(vmx, bitmap);
 	vmcs_put(vmx);

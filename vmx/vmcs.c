@@ -409,7 +409,8 @@ void vmcs_setup(struct vcpu_vmx *vmx)
 	vmcs_write64(VMCS_GUEST_DEBUGCTL, 0);
 	vmcs_write64(VMCS_MSR_BITMAP, __pa(vmx->msr_bitmap));
 	vmcs_write64(VMCS_TSC_OFFSET, vcpu->tsc_offset);
-	vmcs_write64(VMCS_EPT_POINTER, mmu_eptp(vcpu));
+	if (hw.ept)
+		vmcs_write64(VMCS_EPT_POINTER, mmu_eptp(vcpu));
 	if (vmx->vpid)
 		vmcs_write16(VMCS_VPID, vmx->vpid);
 	if (vmx->cpu & CPU_TPR_SHADOW) {

@@ -119,8 +119,8 @@ PROGRAM(invlpg, 64,
 	"mov 0x30000, %rbx; movq $0x32003, " GUEST_STR(GUEST_PT) "+0x180;"
 	"invlpg 0x30000; mov 0x30000, %rcx; hlt");
 PROGRAM(invpcid, 64,
-	"mov 0x30000, %rbx; movq $0x32003, " GUEST_STR(GUEST_PT) "+0x180;"
-	"mov $2, %eax; invpcid 0xc000, %rax; mov 0x30000, %rcx; hlt");
+	"mov 0x34000, %rbx; movq $0x32003, " GUEST_STR(GUEST_PT) "+0x1a0;"
+	"mov $2, %eax; invpcid 0xc000, %rax; mov 0x34000, %rcx; hlt");
 PROGRAM(invpcid_type, 64, "mov $4, %eax; invpcid 0xc000, %rax; hlt");
 
 TEST(tlb)
@@ -135,8 +135,9 @@ TEST(tlb)
 			EXPECT_EQ(UD, outcome(&invpcid));
 			break;
 		}
-		*tvm_pte(vm, 0x30000) = 0x30003;
-		vm->mem[0x30000] = 0x30;
+		/* As it has been since the guest began: only it changes its tables. */
+		ASSERT_EQ(0x30000 + i * 0x4000, *tvm_pte(vm, 0x30000 + i * 0x4000) & ~0xfffUL);
+		vm->mem[0x30000 + i * 0x4000] = 0x30;
 		vm->mem[0x32000] = 0x32;
 		ASSERT_EQ(OK, outcome(codes[i]));
 		regs = tcpu_regs(cpu);

@@ -101,6 +101,17 @@ void vmx_disable(struct vm *vm);
 struct vcpu *vcpu_hw_alloc(struct vm *vm);
 
 /**
+ * vcpu_hw_prepare() - what guest memory has to hold before the vCPU can run
+ * @vcpu: from vcpu_hw_alloc(), after mmu_vcpu_init(); vm->lock held, in the VM's process; may sleep
+ *
+ * Under EPT without unrestricted guest the CPU runs a guest that does not page on tables that map
+ * each address to itself; they lie in a page of guest memory, at KVM_SET_IDENTITY_MAP_ADDR.
+ *
+ * Return: 0, -EEXIST when user memory is there, -ENOMEM, -EFAULT; with a reason.
+ */
+int vcpu_hw_prepare(struct vcpu *vcpu);
+
+/**
  * vcpu_hw_free() - free it
  * @vcpu: from vcpu_hw_alloc(); runs no more; interrupts on
  */

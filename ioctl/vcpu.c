@@ -82,12 +82,12 @@ static int vcpu_start(struct vcpu *vcpu)
 	ret = mmu_vcpu_init(vcpu);
 	if (ret)
 		return ret;
-	if (irqchip_in_kernel(vcpu->vm)) {
+	ret = vcpu_hw_prepare(vcpu);
+	if (!ret && irqchip_in_kernel(vcpu->vm))
 		ret = vlapic_create(vcpu);
-		if (ret) {
-			mmu_vcpu_destroy(vcpu);
-			return ret;
-		}
+	if (ret) {
+		mmu_vcpu_destroy(vcpu);
+		return ret;
 	}
 	vcpu_first_reset(vcpu);
 	return 0;

@@ -175,24 +175,13 @@ static int vm_ioctl_enable_cap(struct vm *vm, void *arg)
 	return cap_enable(vm, arg);
 }
 
-/*
- * With unrestricted guest the CPU needs no TSS of ours for real mode; the address is only
- * remembered.
- */
+/* Real mode runs without a TSS of ours; the address is only remembered. */
 static long vm_ioctl_set_tss_addr(struct vm *vm, unsigned long arg)
 {
-	int ret = 0;
-
 	if (arg > SZ_4G - 3 * PAGE_SIZE)
 		return vm_refuse(vm, -EINVAL, "the TSS pages must end below 4 GiB", arg);
-	if (!hw.unrestricted_guest) {
-		mutex_lock(&vm->slots_lock);
-		ret = memslot_set_private(vm, MEMSLOT_TSS, arg, 3 * PAGE_SIZE);
-		mutex_unlock(&vm->slots_lock);
-	}
-	if (!ret)
-		vm->tss_addr = arg;
-	return ret;
+	vm->tss_addr = arg;
+	return 0;
 }
 
 static int vm_ioctl_set_identity_map_addr(struct vm *vm, void *arg)

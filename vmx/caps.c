@@ -145,9 +145,10 @@ static u32 __init optional_bits(int set)
 		bits &= ~CPU_TPR_SHADOW;
 	if (set == SET_CPU2 && !param_vpid)
 		bits &= ~CPU2_VPID;
-	/* "VM-Execution Control Fields": unrestricted guest needs EPT. */
 	if (set == SET_CPU2 && !param_ept)
-		bits &= ~(CPU2_EPT | CPU2_UNRESTRICTED);
+		bits &= ~CPU2_EPT;
+	if (set == SET_CPU2 && !param_unrestricted)
+		bits &= ~CPU2_UNRESTRICTED;
 	return bits;
 }
 
@@ -163,38 +164,35 @@ static int __init settle_all(bool have_true)
 		if (ret)
 			return ret;
 	}
-	/* Default1 bits of CPUs without the "true" MSRs: with EPT these exits may be off. */
-	if (vmx_caps.cpu2 & CPU2_EPT)
-		vmx_caps.cpu &= ~(CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG);
-	else
-		vmx_caps.cpu |= CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG;
 	if (!(vmx_caps.cpu & CPU_TPR_SHADOW))
 		vmx_caps.cpu |= CPU_CR8_LOAD | CPU_CR8_STORE;
 	return 0;
 }
 
-static int __init check_ept(void)
+/* What shadow paging can do without is not used. */
+static bool __init ept_is_usable(u64 cap)
+{
+	return (vmx_caps.cpu2 & CPU2_EPT) && (cap & EPT_CAP_WALK4) && (cap & EPT_CAP_WB) &&
+	       (cap & EPT_CAP_INVEPT) && (cap & (EPT_CAP_INVEPT_CONTEXT | EPT_CAP_INVEPT_ALL));
+}
+
+static void __init settle_ept(void)
 {
 	u64 cap = 0;
 
 	if (vmx_caps.cpu2 & (CPU2_EPT | CPU2_VPID))
 		cap = native_read_msr(VMX_MSR_EPT_VPID);
 	vmx_caps.ept_vpid = cap;
-	if (param_ept && !(vmx_caps.cpu2 & CPU2_UNRESTRICTED)) {
-		pr_err("kvmlet: this CPU has no EPT with unrestricted guest; ept=0 does without\n");
-		return -EOPNOTSUPP;
-	}
-	if (!param_ept) {
-		/* Nothing of EPT is used. */
-	} else if (!(cap & EPT_CAP_WALK4) || !(cap & EPT_CAP_WB) || !(cap & EPT_CAP_INVEPT) ||
-	    !(cap & (EPT_CAP_INVEPT_CONTEXT | EPT_CAP_INVEPT_ALL))) {
-		pr_err("kvmlet: IA32_VMX_EPT_VPID_CAP 0x%llx lacks 4-level write-back EPT or INVEPT\n",
-		       cap);
-		return -EOPNOTSUPP;
-	}
+	/* "VM-Execution Control Fields": unrestricted guest needs EPT. */
+	if (!ept_is_usable(cap))
+		vmx_caps.cpu2 &= ~(CPU2_EPT | CPU2_UNRESTRICTED);
 	if (!(cap & VPID_CAP_INVVPID) || !(cap & (VPID_CAP_CONTEXT | VPID_CAP_ALL)))
 		vmx_caps.cpu2 &= ~CPU2_VPID;
-	return 0;
+	/* Default1 bits of CPUs without the "true" MSRs: with EPT these exits may be off. */
+	if (vmx_caps.cpu2 & CPU2_EPT)
+		vmx_caps.cpu &= ~(CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG);
+	else
+		vmx_caps.cpu |= CPU_CR3_LOAD | CPU_CR3_STORE | CPU_INVLPG;
 }
 
 static void __init fill_xstate(void)
@@ -251,9 +249,10 @@ static void __init announce(void)
 			hw.tsc_scaling ? ", TSC scaling" : "", hw.xsaves ? ", XSAVES" : "");
 		return;
 	}
-	pr_info("kvmlet: VMX with EPT%s%s%s%s, unrestricted guest%s%s%s%s\n",
+	pr_info("kvmlet: VMX with EPT%s%s%s%s%s%s%s%s%s\n",
 		hw.ept_ad ? " A/D" : "", hw.ept_2m ? " 2M" : "", hw.ept_1g ? " 1G" : "",
-		hw.ept_5level ? " 5-level" : "", hw.vpid ? ", VPID" : "",
+		hw.ept_5level ? " 5-level" : "",
+		hw.unrestricted_guest ? ", unrestricted guest" : "", hw.vpid ? ", VPID" : "",
 		hw.tpr_shadow ? ", TPR shadow" : "", hw.tsc_scaling ? ", TSC scaling" : "",
 		hw.xsaves ? ", XSAVES" : "");
 }
@@ -266,16 +265,11 @@ int __init vmx_caps_init(void)
 	ret = check_vmx_usable();
 	if (!ret)
 		ret = check_basic(&have_true);
-	if (!ret && param_ept && !param_unrestricted) {
-		pr_err("kvmlet: unrestricted_guest=0 is not served with EPT\n");
-		ret = -EOPNOTSUPP;
-	}
 	if (!ret)
 		ret = settle_all(have_true);
-	if (!ret)
-		ret = check_ept();
 	if (ret)
 		return ret;
+	settle_ept();
 
 	vmx_caps.cr0_fixed0 = native_read_msr(VMX_MSR_CR0_FIXED0);
 	vmx_caps.cr0_fixed1 = native_read_msr(VMX_MSR_CR0_FIXED1);

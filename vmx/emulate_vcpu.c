@@ -256,6 +256,31 @@ int vcpu_emulate(struct vcpu *vcpu, gpa_t gpa, gva_t gla)
 	return finish(vcpu, result);
 }
 
+enum real_event emulate_real_event(struct vcpu *vcpu, u8 vector, u32 len)
+{
+	struct em_ctx *ctx = &vcpu->em;
+	enum em_result result;
+
+	begin(vcpu);
+	vcpu->mmio.gpa_valid = false;
+	ctx->rip += len;
+	result = em_real_interrupt(ctx, vector);
+	switch (result) {
+	case EM_DONE:
+		write_back(vcpu, true);
+		vcpu_set_interrupt_shadow(vcpu, 0);
+		return REAL_EVENT_DONE;
+	case EM_EXCEPTION:
+		/* Of the delivery: the event stays, and the two make a double fault. */
+		queue_exception(vcpu);
+		return REAL_EVENT_FAULT;
+	default:
+		vcpu->mmio.nr_frags = 0;
+		internal_error_emulation(vcpu);
+		return REAL_EVENT_FAILED;
+	}
+}
+
 /* User space has done its part; should it have moved RIP, the guest goes on from there. */
 int emulate_resume(struct vcpu *vcpu)
 {

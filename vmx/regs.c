@@ -188,6 +188,41 @@ static void follow_paging(struct vcpu *vcpu, unsigned long old_cr0, unsigned lon
 	}
 }
 
+/* ---- What the hardware has in CR4 ---- */
+
+/* Bits that change how the CPU walks tables, which are not the guest's own. */
+static unsigned long shadow_cr4(unsigned long val)
+{
+	val |= X86_CR4_PAE;
+	val &= ~(X86_CR4_PSE | X86_CR4_PCIDE);
+	return val;
+}
+
+/* The identity map is of 4-MByte pages. */
+static unsigned long identity_cr4(unsigned long val)
+{
+	return (val | X86_CR4_PSE) & ~(X86_CR4_PAE | X86_CR4_PCIDE);
+}
+
+static unsigned long hardware_cr4(const struct vcpu *vcpu, unsigned long val)
+{
+	val |= vmx_cr4_fixed0;
+	/*
+	 * A machine check has to come out as an exit, not as a shutdown, even when the guest has
+	 * not asked for #MC.
+	 */
+	if (boot_cpu_has(X86_FEATURE_MCE))
+		val |= X86_CR4_MCE;
+	if (!hw.ept)
+		val = shadow_cr4(val);
+	else if (!hw.unrestricted_guest && !(vcpu->cr0 & X86_CR0_PG))
+		val = identity_cr4(val);
+	/* Without paging no access is checked; to the CPU all pages are a user's. */
+	if (!hw.unrestricted_guest && !(vcpu->cr0 & X86_CR0_PG))
+		val &= ~(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_LA57);
+	return val & vmx_cr4_fixed1;
+}
+
 /* ---- CR0 ---- */
 
 /*
@@ -206,6 +241,25 @@ static unsigned long hardware_cr0(unsigned long val)
 	return ((val & CR0_DEFINED & ~(X86_CR0_CD | X86_CR0_NW)) | ones) & vmx_cr0_fixed1;
 }
 
+/*
+ * The CPU pages always. A guest that does not is given tables that map each address to itself, and
+ * must see its own CR3 and CR4.
+ */
+static void switch_identity_map(struct vcpu *vcpu, bool on)
+{
+	struct vcpu_vmx *vmx = to_vmx(vcpu);
+
+	vmcs_get(vmx);
+	if (on) {
+		vmx_cpu_set(vmx, CPU_CR3_LOAD | CPU_CR3_STORE);
+		vmcs_writel(VMCS_GUEST_CR3, vcpu->vm->identity_map_addr);
+	} else {
+		vmx_cpu_clear(vmx, CPU_CR3_LOAD | CPU_CR3_STORE);
+	}
+	vmcs_writel(VMCS_GUEST_CR4, hardware_cr4(vcpu, vcpu_cr4(vcpu)));
+	vmcs_put(vmx);
+}
+
 void regs_put_cr0(struct vcpu *vcpu, unsigned long val)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -215,11 +269,14 @@ void regs_put_cr0(struct vcpu *vcpu, unsigned long val)
 	vcpu_cr3(vcpu);
 	follow_paging(vcpu, old, val);
 	vcpu->cr0 = val;
+	vmx->state_changed = true;
 	vmcs_get(vmx);
 	vmcs_writel(VMCS_CR0_SHADOW, val);
 	vmcs_writel(VMCS_GUEST_CR0, hardware_cr0(val));
 	vmcs_put(vmx);
 	if ((old ^ val) & X86_CR0_PG) {
+		if (!hw.unrestricted_guest && hw.ept)
+			switch_identity_map(vcpu, !(val & X86_CR0_PG));
 		regs_put_cr3(vcpu, vcpu->cr3);
 		regs_flush(vcpu);
 	}
@@ -278,7 +335,8 @@ void regs_put_cr3(struct vcpu *vcpu, unsigned long val)
 	vcpu->cr3 = val;
 	vcpu->stale &= ~BIT(CACHED_CR3);
 	if (!cr3_in_hardware(vcpu)) {
-		vcpu_request(vcpu, REQ_MMU_RELOAD);
+		if (!hw.ept)
+			vcpu_request(vcpu, REQ_MMU_RELOAD);
 		return;
 	}
 	vmcs_get(vmx);
@@ -306,31 +364,6 @@ int vcpu_set_cr3(struct vcpu *vcpu, unsigned long val)
 }
 
 /* ---- CR4 ---- */
-
-/* Bits that change how the CPU walks tables, which are not the guest's own. */
-static unsigned long shadow_cr4(const struct vcpu *vcpu, unsigned long val)
-{
-	val |= X86_CR4_PAE;
-	val &= ~(X86_CR4_PSE | X86_CR4_PCIDE);
-	/* Without paging no access is checked; to the CPU all pages are a user's. */
-	if (!(vcpu->cr0 & X86_CR0_PG))
-		val &= ~(X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PKE | X86_CR4_LA57);
-	return val;
-}
-
-static unsigned long hardware_cr4(const struct vcpu *vcpu, unsigned long val)
-{
-	val |= vmx_cr4_fixed0;
-	/*
-	 * A machine check has to come out as an exit, not as a shutdown, even when the guest has
-	 * not asked for #MC.
-	 */
-	if (boot_cpu_has(X86_FEATURE_MCE))
-		val |= X86_CR4_MCE;
-	if (!hw.ept)
-		val = shadow_cr4(vcpu, val);
-	return val & vmx_cr4_fixed1;
-}
 
 void regs_put_cr4(struct vcpu *vcpu, unsigned long val)
 {
@@ -469,6 +502,8 @@ void vcpu_set_rip(struct vcpu *vcpu, unsigned long rip)
 
 void vcpu_set_rflags(struct vcpu *vcpu, unsigned long rflags)
 {
+	if ((vcpu->rflags ^ rflags) & X86_EFLAGS_VM)
+		to_vmx(vcpu)->state_changed = true;
 	vcpu->rflags = rflags | X86_EFLAGS_FIXED;
 	vcpu->rflags_dirty = true;
 }

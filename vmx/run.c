@@ -25,9 +25,6 @@ static_assert(offsetof(struct vmx_enter, spec_host) == 16);
 static_assert(offsetof(struct vmx_enter, host_rsp) == 24);
 static_assert(offsetof(struct vmx_enter, verw_sel) == 32);
 
-/* Requests that are served between window open and VM entry, with interrupts off. */
-#define REQS_IN_WINDOW	(BIT(REQ_EVENT) | BIT(REQ_TSC) | BIT(REQ_TPR) | BIT(REQ_UNBLOCK))
-
 static u64 host_xcr0 __ro_after_init;
 static u64 host_xss __ro_after_init;
 
@@ -481,19 +478,6 @@ static bool begin_window(struct vcpu_vmx *vmx)
 	return true;
 }
 
-/* "Checks on Guest Segment Registers": what real mode, and the way out of it, leaves in CS. */
-static bool must_emulate(struct vcpu *vcpu)
-{
-	struct em_segment cs;
-
-	if (!(vcpu_cr0(vcpu) & X86_CR0_PE))
-		return true;
-	if (vcpu->efer & EFER_LMA)
-		return false;
-	segs_read(vcpu, &cs, SEG_CS);
-	return !(vcpu->rflags & X86_EFLAGS_VM) && !(cs.ar & EM_AR_CODE);
-}
-
 int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -509,8 +493,8 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 		if (vcpu_init_sipi_pending(vcpu))
 			return RUN_RESUME;
 	}
-	if (unlikely(!hw.unrestricted_guest) && must_emulate(vcpu))
-		return vcpu_emulate(vcpu, INVALID_GPA, 0);
+	if (unlikely(!hw.unrestricted_guest) && realmode_needed(vcpu))
+		return realmode_run(vcpu);
 
 	/* Who removes a slot waits for its readers: not for a guest that never exits. */
 	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);

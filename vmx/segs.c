@@ -47,11 +47,7 @@ void segs_read(struct vcpu *vcpu, struct em_segment *s, enum vcpu_seg which)
 	vmcs_put(vmx);
 }
 
-/*
- * The one place where a segment register reaches the hardware. A CPU without unrestricted guest
- * runs real mode as virtual-8086 mode, and has to be given other hidden parts than those the guest
- * sees: that belongs here and in segs_read().
- */
+/* The one place where a segment register reaches the hardware. */
 void segs_write(struct vcpu *vcpu, const struct em_segment *s, enum vcpu_seg which)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -63,6 +59,7 @@ void segs_write(struct vcpu *vcpu, const struct em_segment *s, enum vcpu_seg whi
 	 */
 	if (hw.unrestricted_guest && which != SEG_LDTR)
 		rights |= EM_AR_ACCESSED;
+	vmx->state_changed = true;
 	vmcs_get(vmx);
 	vmcs_writel(seg_fields[which].base, s->base);
 	vmcs_write32(seg_fields[which].limit, s->limit);

@@ -164,6 +164,7 @@ void vmx_efer_changed(struct vcpu *vcpu)
 	else
 		vmx_entry_clear(vmx, ENTRY_GUEST_64BIT);
 	vmcs_write64(VMCS_GUEST_EFER, hardware_efer(vcpu));
+	vmx->state_changed = true;
 	if (!hw.ept)
 		vcpu_request(vcpu, REQ_MMU_RELOAD);
 	vmx_switch_reload(vmx);

@@ -122,6 +122,8 @@ struct vcpu_vmx {
 
 	u8 bp_len;			/* of the INT3 that user space was told of */
 	bool skip_pending;		/* a fast exit is done but for moving RIP */
+	/* Without unrestricted guest: VM entry refuses the state; that was found before it changed. */
+	bool refused, state_changed;
 
 	struct vmx_exit_info info;
 
@@ -400,6 +402,23 @@ static inline void vmx_events_delivered(struct vcpu *vcpu)
 		vcpu->interrupt.injected = false;
 	vmx->entered = ENTERED_NOTHING;
 }
+
+/* Requests that are served between window open and VM entry, with interrupts off. */
+#define REQS_IN_WINDOW	(BIT(REQ_EVENT) | BIT(REQ_TSC) | BIT(REQ_TPR) | BIT(REQ_UNBLOCK))
+
+/* ---- Without unrestricted guest (realmode.c) ---- */
+
+/* realmode_needed() - does VM entry refuse the guest's state? No window. */
+bool realmode_needed(struct vcpu *vcpu);
+/* realmode_run() - some instructions and events in the emulator; returns as vcpu_hw_run(). */
+int realmode_run(struct vcpu *vcpu);
+/* What became of an event. */
+enum real_event { REAL_EVENT_DONE, REAL_EVENT_FAULT, REAL_EVENT_FAILED };
+/*
+ * emulate_real_event() - deliver it through real mode's vectors; the address to return to is @len
+ * bytes from RIP. REAL_EVENT_FAILED: run is filled for user space.
+ */
+enum real_event emulate_real_event(struct vcpu *vcpu, u8 vector, u32 len);
 
 /* vmx_queue_debug() - a #DB trap with these DR6 bits. */
 void vmx_queue_debug(struct vcpu *vcpu, u64 dr6_bits);

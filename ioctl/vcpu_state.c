@@ -216,6 +216,31 @@ static long vcpu_ioctl_nmi(struct vcpu *vcpu, unsigned long arg)
 	return 0;
 }
 
+/*
+ * For CPUs without a TPR shadow, where 32-bit Windows spends its time in exits for TPR: user space has
+ * each access reported, patches the instruction, and names a page where the patch finds the TPR. With
+ * the shadow no access exits and none is reported, and KVM_CAP_VAPIC says so; but QEMU makes both calls
+ * on every CPU.
+ */
+static int vcpu_ioctl_tpr_access(struct vcpu *vcpu, void *arg)
+{
+	const struct kvm_tpr_access_ctl *ctl = arg;
+
+	if (ctl->flags)
+		return vcpu_refuse(vcpu, -EINVAL, "flags are not zero", ctl->flags);
+	return 0;
+}
+
+static int vcpu_ioctl_set_vapic_addr(struct vcpu *vcpu, void *arg)
+{
+	const struct kvm_vapic_addr *vapic = arg;
+
+	if (vapic->vapic_addr)
+		return vcpu_refuse(vcpu, -EINVAL, "KVM_CAP_VAPIC is 0: only address 0 is taken",
+				   vapic->vapic_addr);
+	return 0;
+}
+
 static long vcpu_ioctl_set_tsc_khz(struct vcpu *vcpu, unsigned long arg)
 {
 	return vcpu_set_tsc_khz(vcpu, (u32)arg ?: hw.tsc_khz);
@@ -302,6 +327,9 @@ const struct vcpu_ioctl vcpu_state_ioctls[] = {
 	{ KVM_X86_SET_MCE, SET_STATE(kvm_x86_mce, vcpu_ioctl_set_mce, 0) },
 	{ COMPAT_PRE_FAULT_MEMORY, sizeof(struct compat_pre_fault_memory),
 	  IO_IN | IO_OUT | IO_SRCU, .data = vcpu_ioctl_pre_fault_memory },
+	{ KVM_TPR_ACCESS_REPORTING, sizeof(struct kvm_tpr_access_ctl), IO_IN | IO_OUT,
+	  .data = vcpu_ioctl_tpr_access },
+	{ KVM_SET_VAPIC_ADDR, SET_STATE(kvm_vapic_addr, vcpu_ioctl_set_vapic_addr, IO_LAPIC) },
 	{ KVM_TRANSLATE, sizeof(struct kvm_translation), IO_IN | IO_OUT | IO_SRCU,
 	  .data = vcpu_ioctl_translate },
 };

@@ -303,4 +303,20 @@ TEST_F(lapic, interrupt_for_another_cpu)
 	tcpu_destroy(second);
 }
 
+/* What QEMU calls at each reset. */
+TEST_F(lapic, tpr_patching_is_off)
+{
+	struct kvm_tpr_access_ctl ctl = { .enabled = 1 };
+	struct kvm_vapic_addr vapic = { 0 };
+
+	EXPECT_EQ(0, ioctl(self->vm->fd, KVM_CHECK_EXTENSION, KVM_CAP_VAPIC));
+	EXPECT_OK(ioctl(self->cpu->fd, KVM_TPR_ACCESS_REPORTING, &ctl));
+	EXPECT_OK(ioctl(self->cpu->fd, KVM_SET_VAPIC_ADDR, &vapic));
+	set(self->cpu, TPR, 0x20);
+	EXPECT_EQ(0x20, get(self->cpu, TPR));
+	ctl.flags = 1;
+	EXPECT_ERR(EINVAL, ioctl(self->cpu->fd, KVM_TPR_ACCESS_REPORTING, &ctl));
+	EXPECT_ERR(EFAULT, ioctl(self->cpu->fd, KVM_SET_VAPIC_ADDR, 1));
+}
+
 TEST_HARNESS_MAIN

@@ -19,6 +19,7 @@ help:
 	@echo '  make bench             instructions of each exit path, beside kvm_intel'
 	@echo 'Test'
 	@echo '  make check             everything CI runs; about 10 minutes, 6 more the first time'
+	@echo '  make vmm               Debian'"'"'s QEMU on kvmlet, all cases (HOST=, CASES=pattern, ON=kvm for the oracle)'
 	@echo '  make check-build       both kernels with W=1 and sparse, checkpatch, headers, exported symbols'
 	@echo '  make check-unit        the pure parts, in user space'
 	@echo '  make check-kvm         the selftests of the API (HOST=, CPU=)'
@@ -51,6 +52,9 @@ check-full:
 kvm-selftests:
 	selftests/kvm-selftests/run --host $(if $(filter file,$(origin HOST)),6.12,$(HOST)) --cpu $(CPU) $(ARGS) $(TESTS)
 
+vmm:
+	selftests/vmm/run --on $(or $(ON),kvmlet) --host $(if $(filter file,$(origin HOST)),6.12,$(HOST)) $(CASES)
+
 check-build check-unit check-kvm check-boot:
 	HOST=$(HOST) CPU=$(CPU) selftests/check $(@:check-%=%)
 
@@ -60,4 +64,4 @@ clean:
 	rm -rf build
 	find selftests -type d -name build -prune -exec rm -rf {} +
 
-.PHONY: all help module userspace install demo bench check check-full kvm-selftests check-build check-unit check-kvm check-boot clean
+.PHONY: all help module userspace install demo bench check check-full kvm-selftests vmm check-build check-unit check-kvm check-boot clean

@@ -217,10 +217,10 @@ static long vcpu_ioctl_nmi(struct vcpu *vcpu, unsigned long arg)
 }
 
 /*
- * For CPUs without a TPR shadow, where 32-bit Windows spends its time in exits for TPR: user space has
- * each access reported, patches the instruction, and names a page where the patch finds the TPR. With
- * the shadow no access exits and none is reported, and KVM_CAP_VAPIC says so; but QEMU makes both calls
- * on every CPU.
+ * For CPUs without a TPR shadow, where 32-bit Windows spends its time in exits for TPR: user space
+ * has each access reported, patches the instruction, and names a page where the patch finds the
+ * TPR. With the shadow no access exits and none is reported, and KVM_CAP_VAPIC says so; but QEMU
+ * makes both calls on every CPU.
  */
 static int vcpu_ioctl_tpr_access(struct vcpu *vcpu, void *arg)
 {

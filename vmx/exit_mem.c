@@ -16,11 +16,9 @@
 
 /* ---- EPT ---- */
 
-static int emulate_mmio(struct vcpu *vcpu)
+static int emulate_mmio(struct vcpu *vcpu, gpa_t gpa, gva_t gla)
 {
 	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
-	bool translated = (info->qual & (EPT_QUAL_GLA_VALID | EPT_QUAL_TRANSLATED)) ==
-			  (EPT_QUAL_GLA_VALID | EPT_QUAL_TRANSLATED);
 
 	vcpu->stat.mmio_exits++;
 	to_vmx(vcpu)->l1d_flush = true;
@@ -30,8 +28,17 @@ static int emulate_mmio(struct vcpu *vcpu)
 	 */
 	if (unlikely(info->idt_info & INTR_VALID))
 		return vmx_delivery_failed(vcpu);
+	return vcpu_emulate(vcpu, gpa, gla);
+}
+
+static int emulate_ept_mmio(struct vcpu *vcpu)
+{
+	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
+	bool translated = (info->qual & (EPT_QUAL_GLA_VALID | EPT_QUAL_TRANSLATED)) ==
+			  (EPT_QUAL_GLA_VALID | EPT_QUAL_TRANSLATED);
+
 	/* An access by the page walk itself has no operand address to offer. */
-	return vcpu_emulate(vcpu, translated ? info->gpa : INVALID_GPA, info->gla);
+	return emulate_mmio(vcpu, translated ? info->gpa : INVALID_GPA, info->gla);
 }
 
 #define EPT_QUAL_STORE	(EPT_QUAL_WRITE | EPT_QUAL_GLA_VALID | EPT_QUAL_TRANSLATED)
@@ -88,12 +95,12 @@ int handle_ept_violation(struct vcpu *vcpu)
 		vmx_set_nmi_masked(vcpu, true);
 
 	if (mmu_is_mmio_gpa(vcpu, info->gpa))
-		return emulate_mmio(vcpu);
+		return emulate_ept_mmio(vcpu);
 	ret = mmu_handle_fault(vcpu, &pf);
 	if (ret < 0)
 		return ret;
 	if (ret == PF_MMIO)
-		return emulate_mmio(vcpu);
+		return emulate_ept_mmio(vcpu);
 	vcpu->stat.pf_fixed++;
 	return RUN_RESUME;
 }
@@ -129,11 +136,8 @@ static int handle_page_fault(struct vcpu *vcpu)
 	ret = mmu_shadow_fault(vcpu, info->qual, info->intr_error, &gpa, &ex);
 	if (ret < 0)
 		return ret;
-	if (ret == PF_MMIO) {
-		vcpu->stat.mmio_exits++;
-		to_vmx(vcpu)->l1d_flush = true;
-		return vcpu_emulate(vcpu, gpa, info->qual);
-	}
+	if (ret == PF_MMIO)
+		return emulate_mmio(vcpu, gpa, info->qual);
 	if (ret == PF_GUEST)
 		vcpu_queue_guest_exception(vcpu, &ex);
 	else

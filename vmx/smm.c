@@ -113,10 +113,17 @@ static const struct {
 	u8 seg;
 	u16 in64, in32, selector32;
 } save_segs[] = {
-#define SEG(name, id)	{ id, offsetof(struct save64, name), offsetof(struct save32, name),	\
-			  offsetof(struct save32, name##_sel) }
-	SEG(es, SEG_ES), SEG(cs, SEG_CS), SEG(ss, SEG_SS), SEG(ds, SEG_DS),
-	SEG(fs, SEG_FS), SEG(gs, SEG_GS), SEG(tr, SEG_TR), SEG(ldtr, SEG_LDTR),
+#define SEG(id, in64, in32, selector32)							\
+	{ id, offsetof(struct save64, in64), offsetof(struct save32, in32),		\
+	  offsetof(struct save32, selector32) }
+	SEG(SEG_ES, es, es, es_sel),
+	SEG(SEG_CS, cs, cs, cs_sel),
+	SEG(SEG_SS, ss, ss, ss_sel),
+	SEG(SEG_DS, ds, ds, ds_sel),
+	SEG(SEG_FS, fs, fs, fs_sel),
+	SEG(SEG_GS, gs, gs, gs_sel),
+	SEG(SEG_TR, tr, tr, tr_sel),
+	SEG(SEG_LDTR, ldtr, ldtr, ldtr_sel),
 #undef SEG
 };
 

@@ -122,7 +122,7 @@ struct vcpu_vmx {
 
 	u8 bp_len;			/* of the INT3 that user space was told of */
 	bool skip_pending;		/* a fast exit is done but for moving RIP */
-	/* Without unrestricted guest: VM entry refuses the state; that was found before it changed. */
+	/* Without unrestricted guest: VM entry refuses the state; it has changed since. */
 	bool refused, state_changed;
 
 	struct vmx_exit_info info;

@@ -48,10 +48,11 @@ static int set_debug(struct tcpu *cpu, u32 control, unsigned int dr, u64 address
 /* The last run ended in KVM_EXIT_DEBUG, so many bytes behind the code's start. */
 #define EXPECT_DEBUG(vector, offset, bits) do { \
 	struct kvm_debug_exit_arch *_d = &self->cpu->run->debug.arch; \
+	unsigned int _v = (vector); \
 	EXPECT_EQ(KVM_EXIT_DEBUG, self->cpu->run->exit_reason); \
-	EXPECT_EQ(vector, _d->exception); \
+	EXPECT_EQ(_v, _d->exception); \
 	EXPECT_EQ(GUEST_CODE + (offset), _d->pc); \
-	if ((vector) == DB) \
+	if (_v == DB) \
 		EXPECT_EQ(DR6_ONES | (bits), _d->dr6); \
 } while (0)
 

@@ -357,8 +357,8 @@ TEST(rights_long)
 
 /* Write a, read through the mapping, change it to b without and with each way to announce it. */
 #define REMAP(announce) \
-	"mov (%rdi), %r10; mov %rax, (%rbx);" announce "mov (%rdi), %r11;" \
-	"mov %rdx, (%rbx);" announce "mov (%rdi), %r12; hlt"
+	"mov (%rdi), %r10; mov %rax, (%rbx); call 1f; mov (%rdi), %r11;" \
+	"mov %rdx, (%rbx); call 1f; mov (%rdi), %r12; hlt; 1:" announce "ret"
 
 PROGRAM(by_invlpg, 64, REMAP("invlpg (%rdi);"));
 PROGRAM(by_cr3, 64, REMAP("mov %cr3, %rcx; mov %rcx, %cr3;"));

@@ -30,6 +30,16 @@ u64 spte_make_table(u64 pa)
 	return pa | SPTE_PRESENT | SPTE_RWX;
 }
 
+u64 spte_split(u64 spte, unsigned int level, unsigned int index)
+{
+	u64 small = spte + (spte_span(level - 1) << 12) * index;
+
+	if (level > 2)
+		return small;
+	small &= ~SPTE_LARGE;
+	return small | (spte_tracked(small) ? SPTE_X << SPTE_SAVED_SHIFT : SPTE_X);
+}
+
 u64 spte_track(u64 spte)
 {
 	if (spte_tracked(spte))

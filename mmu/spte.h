@@ -79,6 +79,11 @@ u64 spte_make_leaf(const struct spte_leaf *leaf, bool ad);
 /* spte_make_table() - the entry that points to the table at host physical @pa. */
 u64 spte_make_table(u64 pa);
 /*
+ * spte_split() - the leaf at @index of the table that replaces the large leaf @spte of @level.
+ * Those of 4K may execute: it is large ones that must not on some CPUs.
+ */
+u64 spte_split(u64 spte, unsigned int level, unsigned int index);
+/*
  * spte_track() - a present leaf without access, so that the next access faults; spte_untrack()
  * reverts.
  */

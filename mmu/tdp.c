@@ -232,6 +232,32 @@ static void tdp_zap_entry(struct tdp_batch *b, u64 *sptep, unsigned int level)
 		tdp_collect(b, tdp_table(old), level - 1);
 }
 
+/*
+ * For write protection: put a table of smaller leaves in place of a large one, so that the guest
+ * need not fault on each to have them back. False without a page to be had at once.
+ */
+static bool tdp_split(struct tdp_batch *b, u64 *sptep, unsigned int level)
+{
+	u64 *table, spte;
+	unsigned int i;
+
+	if (b->action != TDP_WRITE_PROTECT || level == 1)
+		return false;
+	table = (u64 *)get_zeroed_page(GFP_NOWAIT | __GFP_NOWARN | __GFP_ACCOUNT);
+	if (!table)
+		return false;
+	spte = READ_ONCE(*sptep);
+	for (i = 0; i < SPTE_ENTRIES; i++)
+		table[i] = spte_split(spte, level, i);
+	/* The CPU may have set A or D meanwhile; the new leaves are as old as they can tell. */
+	xchg(sptep, spte_make_table(__pa(table)));
+	tdp_account(b->vm, level, -1);
+	tdp_account(b->vm, level - 1, SPTE_ENTRIES);
+	b->flush = true;
+	return true;
+}
+
+/* A large leaf is here only when it could not be split; it comes back as 4K. */
 static void tdp_write_protect_leaf(struct tdp_batch *b, u64 *sptep, u64 spte, unsigned int level)
 {
 	if (level > 1) {
@@ -318,6 +344,8 @@ static gfn_t tdp_step(struct tdp_batch *b, gfn_t gfn, gfn_t end)
 		u64 spte = READ_ONCE(*sptep);
 
 		if (spte_present(spte)) {
+			if (spte_leaf(spte, level) && tdp_split(b, sptep, level))
+				spte = READ_ONCE(*sptep);
 			if (spte_leaf(spte, level)) {
 				tdp_leaf(b, sptep, spte, level);
 			} else if (tdp_may_detach(b, level, gfn, end)) {

@@ -145,6 +145,46 @@ TEST_F(option, reinject_control)
 	EXPECT_ERR(EFAULT, ioctl(self->vm->fd, KVM_REINJECT_CONTROL, 0x10));
 }
 
+TEST_F(option, nr_mmu_pages)
+{
+	EXPECT_ERR(EINVAL, ioctl(self->vm->fd, KVM_SET_NR_MMU_PAGES, 63));
+	EXPECT_OK(ioctl(self->vm->fd, KVM_SET_NR_MMU_PAGES, 64));
+}
+
+#ifndef KVM_PRE_FAULT_MEMORY
+#define KVM_PRE_FAULT_MEMORY _IOWR(KVMIO, 0xd5, struct pre_fault)
+#endif
+#define CAP_PRE_FAULT_MEMORY 236
+
+TEST_F(option, pre_fault)
+{
+	struct pre_fault {
+		u64 gpa, size, flags, padding[5];
+	} range = { .gpa = 0, .size = 16 * PAGE };
+	struct tcpu *cpu = tvm_vcpu(self->vm, 0);
+
+	if (!tvm_cap(self->vm, CAP_PRE_FAULT_MEMORY))
+		SKIP(goto out, "no KVM_CAP_PRE_FAULT_MEMORY");
+	ASSERT_OK(ioctl(cpu->fd, KVM_PRE_FAULT_MEMORY, &range));
+	EXPECT_EQ(16 * PAGE, range.gpa);
+	EXPECT_EQ(0, range.size);
+	/* It goes as far as the slot does. */
+	range.gpa = 0x9e000;
+	range.size = 4 * PAGE;
+	ASSERT_OK(ioctl(cpu->fd, KVM_PRE_FAULT_MEMORY, &range));
+	EXPECT_EQ(0xa0000, range.gpa);
+	EXPECT_EQ(2 * PAGE, range.size);
+	EXPECT_ERR(ENOENT, ioctl(cpu->fd, KVM_PRE_FAULT_MEMORY, &range));
+	range.size = 0;
+	EXPECT_ERR(EINVAL, ioctl(cpu->fd, KVM_PRE_FAULT_MEMORY, &range));
+	range.size = 1;
+	EXPECT_ERR(EINVAL, ioctl(cpu->fd, KVM_PRE_FAULT_MEMORY, &range));
+	range = (struct pre_fault){ .size = PAGE, .flags = 1 };
+	EXPECT_ERR(EINVAL, ioctl(cpu->fd, KVM_PRE_FAULT_MEMORY, &range));
+out:
+	tcpu_destroy(cpu);
+}
+
 TEST_F(option, no_half_capabilities)
 {
 	/* These name ioctls or exits: an answer other than 0 must come with them. */

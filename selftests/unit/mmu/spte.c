@@ -85,6 +85,27 @@ static void test_track(void)
 	ktap_result(kept, "track: address and size survive");
 }
 
+static void test_split(void)
+{
+	struct spte_leaf leaf = {
+		.pfn = 0x1240000, .level = 2, .write = true, .host_writable = true,
+	};
+	u64 large = spte_make_leaf(&leaf, true), small = spte_split(large, 2, 5), huge, tracked;
+
+	ktap_result(spte_pa(small) == spte_pa(large) + 5 * 4096 && !(small & SPTE_LARGE),
+		    "split: 2M into 4K");
+	ktap_result(spte_allows(small, true, true) && !spte_allows(large, false, true),
+		    "split: what is small may execute");
+	tracked = spte_split(spte_track(large), 2, 5);
+	ktap_result(spte_tracked(tracked) && spte_untrack(tracked) == small,
+		    "split: what is tracked stays so");
+	leaf.level = 3;
+	huge = spte_make_leaf(&leaf, true);
+	leaf.level = 2;
+	leaf.pfn += 511 * 512;
+	ktap_result(spte_split(huge, 3, 511) == spte_make_leaf(&leaf, true), "split: 1G into 2M");
+}
+
 static void test_allows(void)
 {
 	unsigned int rights, access;
@@ -128,6 +149,7 @@ int main(void)
 	ktap_begin();
 	test_leaves();
 	test_track();
+	test_split();
 	test_allows();
 	test_geometry();
 	test_pointers();

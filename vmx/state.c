@@ -340,6 +340,9 @@ int vcpu_state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 int vcpu_state_get_mp(struct vcpu *vcpu, struct kvm_mp_state *mp)
 {
 	mp->mp_state = vcpu->mp_state;
+	/* It was kicked out of its HLT and has not noticed yet. */
+	if (mp->mp_state == KVM_MP_STATE_HALTED && READ_ONCE(vcpu->pv.unhalted))
+		mp->mp_state = KVM_MP_STATE_RUNNABLE;
 	return 0;
 }
 

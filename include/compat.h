@@ -173,6 +173,15 @@ static inline void compat_shrinker_unregister(struct compat_shrinker *s)
 #define COMPAT_CAP_VM_TYPES		235
 #define COMPAT_CAP_PRE_FAULT_MEMORY	236
 
+#define COMPAT_CAP_MEMORY_FAULT_INFO	232
+#define COMPAT_CAP_X86_GUEST_MODE	238
+#define COMPAT_EXIT_MEMORY_FAULT	39
+
+/* In struct kvm_run's union, with COMPAT_EXIT_MEMORY_FAULT. */
+struct compat_memory_fault {
+	u64 flags, gpa, size;
+};
+
 #define COMPAT_QUIRK_SLOT_ZAP_ALL	BIT(7)
 #define COMPAT_QUIRK_STUFF_FEATURE_MSRS	BIT(8)
 

@@ -62,6 +62,13 @@ static inline bool hw_has_smm(void)
 	return hw.ept && hw.unrestricted_guest;
 }
 
+/**
+ * vmx_disable_exits_supported() - KVM_CAP_X86_DISABLE_EXITS
+ *
+ * Return: KVM_X86_DISABLE_EXITS_* that a VM may ask for.
+ */
+u32 vmx_disable_exits_supported(void);
+
 /* ---- Module and VM life: vmx/vcpu.c, vmx/hw.c ---- */
 
 /**
@@ -432,6 +439,24 @@ int vcpu_state_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs);
  * Return: 0, or -EINVAL with a reason for what no CPU could hold; nothing has changed then.
  */
 int vcpu_state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs);
+
+/**
+ * vcpu_state_get_sregs2() - KVM_GET_SREGS2
+ * @vcpu: the vCPU
+ * @sregs: result; the PDPTEs are valid with PAE paging
+ *
+ * Return: 0.
+ */
+int vcpu_state_get_sregs2(struct vcpu *vcpu, struct kvm_sregs2 *sregs);
+
+/**
+ * vcpu_state_set_sregs2() - KVM_SET_SREGS2
+ * @vcpu: the vCPU
+ * @sregs: new values; PDPTEs come from memory unless they are valid in it
+ *
+ * Return: as vcpu_state_set_sregs().
+ */
+int vcpu_state_set_sregs2(struct vcpu *vcpu, const struct kvm_sregs2 *sregs);
 
 /**
  * vcpu_state_get_fpu() - KVM_GET_FPU

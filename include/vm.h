@@ -76,6 +76,13 @@ struct vm {
 	bool x2apic_ids, x2apic_no_bcast_quirk;	/* KVM_CAP_X2APIC_API; never cleared */
 
 	struct msr_filter __rcu *msr_filter;	/* SRCU; replaced under vm->lock */
+	/* KVM_ENABLE_CAP, vm->lock */
+	bool exception_payload;			/* KVM_CAP_EXCEPTION_PAYLOAD */
+	bool triple_fault_event;		/* KVM_CAP_X86_TRIPLE_FAULT_EVENT */
+	bool exit_on_emulation_failure;		/* KVM_CAP_EXIT_ON_EMULATION_FAILURE */
+	bool hide_platform_info;		/* KVM_CAP_MSR_PLATFORM_INFO, inverted */
+	u32 disabled_exits;			/* KVM_X86_DISABLE_EXITS_*, of later vCPUs */
+	u32 max_vcpu_id;			/* KVM_CAP_MAX_VCPU_ID, 0 = not said */
 	u32 user_space_msr;			/* KVM_MSR_EXIT_REASON_* that user space decides */
 	u64 disabled_quirks;			/* KVM_X86_QUIRK_*, vm->lock; bits are only added */
 

@@ -53,6 +53,11 @@ static int cap_xsave2(struct vm *vm)
 	return vcpu_state_xsave_size(vm);
 }
 
+static int cap_disable_exits(struct vm *vm)
+{
+	return vmx_disable_exits_supported();
+}
+
 static int cap_tsc_control(struct vm *vm)
 {
 	return hw.tsc_scaling;
@@ -120,6 +125,10 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_IMMEDIATE_EXIT, 1 },
 	{ KVM_CAP_INTERNAL_ERROR_DATA, 1 },
 	{ KVM_CAP_USER_NMI, 1 },
+	{ KVM_CAP_X86_DISABLE_EXITS, .fn = cap_disable_exits },
+	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, 1 },
+	{ COMPAT_CAP_MEMORY_FAULT_INFO, 1 },
+	{ COMPAT_CAP_X86_GUEST_MODE, 1 },
 	{ KVM_CAP_X86_USER_SPACE_MSR, 1 },
 	{ KVM_CAP_X86_MSR_FILTER, 1 },
 	{ KVM_CAP_SET_GUEST_DEBUG, 1 },
@@ -137,6 +146,10 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_GET_MSR_FEATURES, 1 },
 	{ KVM_CAP_MP_STATE, 1 },
 	{ KVM_CAP_VCPU_EVENTS, 1 },
+	{ KVM_CAP_EXCEPTION_PAYLOAD, 1 },
+	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, 1 },
+	{ KVM_CAP_MSR_PLATFORM_INFO, 1 },
+	{ KVM_CAP_SREGS2, 1 },
 	{ KVM_CAP_DEBUGREGS, 1 },
 	{ KVM_CAP_MCE, MCE_MAX_BANKS },
 	{ KVM_CAP_XSAVE, 1 },
@@ -169,6 +182,12 @@ static const struct {
 } enabled_by_user[] = {
 	{ KVM_CAP_EXIT_HYPERCALL, exit_hypercall },
 	{ KVM_CAP_X2APIC_API, irqchip_x2apic_api },
+	{ KVM_CAP_EXCEPTION_PAYLOAD, option_exception_payload },
+	{ KVM_CAP_X86_TRIPLE_FAULT_EVENT, option_triple_fault_event },
+	{ KVM_CAP_EXIT_ON_EMULATION_FAILURE, option_exit_on_emulation_failure },
+	{ KVM_CAP_MSR_PLATFORM_INFO, option_platform_info },
+	{ KVM_CAP_X86_DISABLE_EXITS, option_disable_exits },
+	{ KVM_CAP_MAX_VCPU_ID, option_max_vcpu_id },
 	{ KVM_CAP_X86_USER_SPACE_MSR, option_user_space_msr },
 	{ KVM_CAP_DISABLE_QUIRKS, option_disable_quirks },
 	{ KVM_CAP_DISABLE_QUIRKS2, option_disable_quirks2 },

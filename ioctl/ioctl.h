@@ -81,8 +81,13 @@ int cap_enable_vcpu(struct vcpu *vcpu, const struct kvm_enable_cap *cap);
 /* options.c: what KVM_ENABLE_CAP does to a VM; vm->lock held */
 int option_disable_quirks(struct vm *vm, u64 arg);
 int option_disable_quirks2(struct vm *vm, u64 arg);
-
 int option_user_space_msr(struct vm *vm, u64 arg);
+int option_exception_payload(struct vm *vm, u64 arg);
+int option_triple_fault_event(struct vm *vm, u64 arg);
+int option_exit_on_emulation_failure(struct vm *vm, u64 arg);
+int option_platform_info(struct vm *vm, u64 arg);
+int option_disable_exits(struct vm *vm, u64 arg);
+int option_max_vcpu_id(struct vm *vm, u64 arg);
 
 /* msr_filter.c */
 int vm_ioctl_set_msr_filter(struct vm *vm, void *arg);

@@ -10,6 +10,8 @@
 #include "msr_filter.h"
 #include "requests.h"
 
+#define RANGE_FLAGS	(KVM_MSR_FILTER_READ | KVM_MSR_FILTER_WRITE)
+
 static void filter_free(struct msr_filter *filter)
 {
 	unsigned int i;
@@ -37,7 +39,7 @@ static int filter_add(struct vm *vm, struct msr_filter *filter,
 
 	if (!user->nmsrs)
 		return 0;
-	if (!user->flags || user->flags & ~KVM_MSR_FILTER_RANGE_VALID_MASK)
+	if (!user->flags || user->flags & ~RANGE_FLAGS)
 		return vm_refuse(vm, -EINVAL, "a range filters reads, writes or both", user->flags);
 	if (size > KVM_MSR_FILTER_MAX_BITMAP_SIZE)
 		return vm_refuse(vm, -EINVAL, "too many MSRs in a range", user->nmsrs);
@@ -59,7 +61,7 @@ static int filter_fill(struct vm *vm, struct msr_filter *filter, const struct kv
 	unsigned int i;
 	int ret;
 
-	if (user->flags & ~KVM_MSR_FILTER_VALID_MASK)
+	if (user->flags & ~KVM_MSR_FILTER_DEFAULT_DENY)
 		return vm_refuse(vm, -EINVAL, "unknown flags of an MSR filter", user->flags);
 	filter->default_allow = !(user->flags & KVM_MSR_FILTER_DEFAULT_DENY);
 	for (i = 0; i < ARRAY_SIZE(user->ranges); i++) {

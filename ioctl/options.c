@@ -31,3 +31,54 @@ int option_user_space_msr(struct vm *vm, u64 arg)
 	WRITE_ONCE(vm->user_space_msr, arg);
 	return 0;
 }
+
+int option_exception_payload(struct vm *vm, u64 arg)
+{
+	WRITE_ONCE(vm->exception_payload, arg);
+	return 0;
+}
+
+int option_triple_fault_event(struct vm *vm, u64 arg)
+{
+	WRITE_ONCE(vm->triple_fault_event, arg);
+	return 0;
+}
+
+int option_exit_on_emulation_failure(struct vm *vm, u64 arg)
+{
+	if (arg > 1)
+		return vm_refuse(vm, -EINVAL, "KVM_CAP_EXIT_ON_EMULATION_FAILURE takes 0 or 1",
+				 arg);
+	WRITE_ONCE(vm->exit_on_emulation_failure, arg);
+	return 0;
+}
+
+int option_platform_info(struct vm *vm, u64 arg)
+{
+	WRITE_ONCE(vm->hide_platform_info, !arg);
+	return 0;
+}
+
+/* A vCPU that exists keeps the controls it was made with. */
+int option_disable_exits(struct vm *vm, u64 arg)
+{
+	u32 supported = vmx_disable_exits_supported();
+
+	if (arg & ~(u64)KVM_X86_DISABLE_VALID_EXITS)
+		return vm_refuse(vm, -EINVAL, "unknown exits to disable", arg);
+	WRITE_ONCE(vm->disabled_exits, vm->disabled_exits | (arg & supported));
+	return 0;
+}
+
+/* Once, and before the first vCPU. As KVM checks, the bootstrap processor's id may be equal. */
+int option_max_vcpu_id(struct vm *vm, u64 arg)
+{
+	u32 now = vm->nr_vcpus ? vm->max_vcpu_id ?: VM_MAX_VCPU_ID : vm->max_vcpu_id;
+
+	if (arg > VM_MAX_VCPU_ID || arg < vm->boot_vcpu_id)
+		return vm_refuse(vm, -EINVAL, "vCPU ids cannot be limited to this", arg);
+	if (now && now != arg)
+		return vm_refuse(vm, -EINVAL, "vCPU ids are limited already", now);
+	vm->max_vcpu_id = arg;
+	return 0;
+}

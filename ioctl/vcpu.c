@@ -330,7 +330,7 @@ static int vcpu_id_check(struct vm *vm, unsigned long id)
 	struct vcpu *vcpu;
 	unsigned int i;
 
-	if (id >= VM_MAX_VCPU_ID)
+	if (id >= (vm->max_vcpu_id ?: VM_MAX_VCPU_ID))
 		return vm_refuse(vm, -EINVAL, "vCPU id is too large", id);
 	if (vm->nr_vcpus >= VM_MAX_VCPUS)
 		return vm_refuse(vm, -EINVAL, "the VM has all the vCPUs it can have", vm->nr_vcpus);

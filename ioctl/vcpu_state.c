@@ -23,6 +23,8 @@ STATE_HANDLER(get_regs, vcpu_state_get_regs)
 STATE_HANDLER(set_regs, vcpu_state_set_regs)
 STATE_HANDLER(get_sregs, vcpu_state_get_sregs)
 STATE_HANDLER(set_sregs, vcpu_state_set_sregs)
+STATE_HANDLER(get_sregs2, vcpu_state_get_sregs2)
+STATE_HANDLER(set_sregs2, vcpu_state_set_sregs2)
 STATE_HANDLER(get_fpu, vcpu_state_get_fpu)
 STATE_HANDLER(set_fpu, vcpu_state_set_fpu)
 STATE_HANDLER(get_xcrs, vcpu_state_get_xcrs)
@@ -292,6 +294,8 @@ const struct vcpu_ioctl vcpu_state_ioctls[] = {
 	{ KVM_SET_REGS, SET_STATE(kvm_regs, vcpu_ioctl_set_regs, 0) },
 	{ KVM_GET_SREGS, GET_STATE(kvm_sregs, vcpu_ioctl_get_sregs, 0) },
 	{ KVM_SET_SREGS, SET_STATE(kvm_sregs, vcpu_ioctl_set_sregs, IO_SRCU) },
+	{ KVM_GET_SREGS2, GET_STATE(kvm_sregs2, vcpu_ioctl_get_sregs2, 0) },
+	{ KVM_SET_SREGS2, SET_STATE(kvm_sregs2, vcpu_ioctl_set_sregs2, IO_SRCU) },
 	{ KVM_INTERRUPT, SET_STATE(kvm_interrupt, vcpu_ioctl_interrupt, 0) },
 	{ KVM_NMI, .raw = vcpu_ioctl_nmi },
 	{ KVM_SMI, .raw = vcpu_ioctl_smi },

@@ -198,7 +198,7 @@ static long vm_ioctl_set_boot_cpu_id(struct vm *vm, unsigned long arg)
 {
 	if (vm->nr_vcpus)
 		return vm_refuse(vm, -EBUSY, "a vCPU exists already", vm->nr_vcpus);
-	if (arg >= VM_MAX_VCPU_ID)
+	if (arg >= (vm->max_vcpu_id ?: VM_MAX_VCPU_ID))
 		return vm_refuse(vm, -EINVAL, "vCPU id is too large", arg);
 	vm->boot_vcpu_id = arg;
 	return 0;

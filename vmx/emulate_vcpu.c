@@ -177,13 +177,17 @@ static int internal_error_emulation(struct vcpu *vcpu)
 	return RUN_TO_USER;
 }
 
-/* A guest's user programs must not be able to end their machine. */
+/*
+ * A guest's user programs must not be able to end their machine, unless user space wants to know.
+ * Should it go on from a kernel's instruction as if nothing had happened, #UD waits for the guest.
+ */
 static int finish_failed(struct vcpu *vcpu)
 {
-	if (vcpu->em.cpl == 3 && vcpu->em.mode != EM_MODE_REAL) {
-		vcpu_queue_exception(vcpu, VEC_UD);
+	if (vcpu->vm->exit_on_emulation_failure)
+		return internal_error_emulation(vcpu);
+	vcpu_queue_exception(vcpu, VEC_UD);
+	if (vcpu->em.cpl && vcpu->em.mode != EM_MODE_REAL)
 		return RUN_RESUME;
-	}
 	return internal_error_emulation(vcpu);
 }
 

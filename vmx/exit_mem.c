@@ -77,6 +77,20 @@ enum fast_result fast_ept_violation(struct vcpu_vmx *vmx)
 	return ring_doorbell(vmx);
 }
 
+/* KVM_RUN fails; where the host has no memory for the guest, it says for which page. */
+static int fault_failed(struct vcpu *vcpu, gpa_t gpa, int error)
+{
+	struct compat_memory_fault *fault = (void *)vcpu->run->padding;
+
+	if (error == -EFAULT) {
+		vcpu->run->exit_reason = COMPAT_EXIT_MEMORY_FAULT;
+		fault->flags = 0;
+		fault->gpa = gpa & PAGE_MASK;
+		fault->size = PAGE_SIZE;
+	}
+	return error;
+}
+
 int handle_ept_violation(struct vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -97,8 +111,8 @@ int handle_ept_violation(struct vcpu *vcpu)
 	if (mmu_is_mmio_gpa(vcpu, info->gpa))
 		return emulate_ept_mmio(vcpu);
 	ret = mmu_handle_fault(vcpu, &pf);
-	if (ret < 0)
-		return ret;
+	if (unlikely(ret < 0))
+		return fault_failed(vcpu, info->gpa, ret);
 	if (ret == PF_MMIO)
 		return emulate_ept_mmio(vcpu);
 	vcpu->stat.pf_fixed++;

@@ -281,6 +281,9 @@ static void write_entry_event(struct vcpu_vmx *vmx, u32 info, u32 error, u32 len
 {
 	if (info & INTR_ERROR_CODE)
 		vmcs_write32(VMCS_ENTRY_EXCEPTION_ERROR, error);
+	/* "Checks on Guest Non-Register State": few events may be injected into HLT. */
+	if (unlikely(!(vmx->cpu & CPU_HLT)))
+		vmcs_write32(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
 	if (len)
 		vmcs_write32(VMCS_ENTRY_INSTRUCTION_LEN, len);
 	vmcs_write32(VMCS_ENTRY_INTR_INFO, info | INTR_VALID);

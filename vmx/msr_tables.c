@@ -382,6 +382,15 @@ static int set_feature_control(struct vcpu *vcpu, const struct msr_row *row,
 	return 0;
 }
 
+/* User space may keep it from the guest. */
+static int get_platform_info(struct vcpu *vcpu, const struct msr_row *row, struct msr_access *msr)
+{
+	if (!msr->host && vcpu->vm->hide_platform_info)
+		return 1;
+	msr->data = vcpu->msrs.platform_info;
+	return 0;
+}
+
 /* CPUID faulting cannot be taken away while it is in use. */
 static int set_platform_info(struct vcpu *vcpu, const struct msr_row *row,
 			     const struct msr_access *msr)
@@ -643,7 +652,7 @@ const struct msr_row msr_rows[] = {
 	  MSR_ROW_LIST | MSR_ROW_HOST },
 	NOTHING(MSR_P6_PERFCTR0, 2),
 	VALUE(MSR_FSB_FREQ, 3),
-	{ MSR_PLATFORM_INFO, 0, get_kept, set_platform_info, 0, KEPT(msrs.platform_info), 0,
+	{ MSR_PLATFORM_INFO, 0, get_platform_info, set_platform_info, 0, 0, 0,
 	  MSR_ROW_LIST | MSR_ROW_HOST_W },
 	VALUE(MTRR_MSR_CAP, 0x500 | MTRR_VARIABLE_RANGES),
 	{ MSR_IA32_ARCH_CAPABILITIES, 0, get_kept, set_arch_cap, 0, KEPT(msrs.arch_capabilities),

@@ -61,13 +61,23 @@ static const u16 sregs_offset[NR_SEGS] = {
 	[SEG_TR] = offsetof(struct kvm_sregs, tr), [SEG_LDTR] = offsetof(struct kvm_sregs, ldt),
 };
 
+/*
+ * User space that knows nothing of payloads would lose one: it has to find CR2 and DR6 changed
+ * already.
+ */
+static void deliver_payload_early(struct vcpu *vcpu)
+{
+	if (!vcpu->vm->exception_payload)
+		vmx_deliver_payload(vcpu);
+}
+
 int vcpu_state_get_sregs(struct vcpu *vcpu, struct kvm_sregs *sregs)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	unsigned int i;
 
 	memset(sregs, 0, sizeof(*sregs));
-	vmx_deliver_payload(vcpu);
+	deliver_payload_early(vcpu);
 	/* Once for all fields. */
 	vmcs_get(vmx);
 	for (i = 0; i < NR_SEGS; i++)
@@ -162,7 +172,8 @@ static void set_pending_interrupt(struct vcpu *vcpu, const struct kvm_sregs *sre
 	}
 }
 
-int vcpu_state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
+/* All but the pending interrupt. @from_memory: PDPTEs are not given. */
+static int set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs, bool from_memory)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	int i, r = check_sregs(vcpu, sregs);
@@ -181,11 +192,57 @@ int vcpu_state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
 		vcpu_set_segment(vcpu, (const void *)sregs + sregs_offset[i], i);
 	vmcs_put(vmx);
 	/* Reads guest memory, so may sleep. PDPTEs that are illegal stay as they were. */
-	if (regs_pae_paging(vcpu) && !guest_load_pdptrs(vcpu, sregs->cr3))
+	if (from_memory && regs_pae_paging(vcpu) && !guest_load_pdptrs(vcpu, sregs->cr3))
 		regs_set_pdptrs(vcpu);
 	vcpu_set_cr8(vcpu, sregs->cr8);
 	wake_if_reset(vcpu, sregs);
-	set_pending_interrupt(vcpu, sregs);
+	return 0;
+}
+
+int vcpu_state_set_sregs(struct vcpu *vcpu, const struct kvm_sregs *sregs)
+{
+	int r = set_sregs(vcpu, sregs, true);
+
+	if (!r)
+		set_pending_interrupt(vcpu, sregs);
+	return r;
+}
+
+/* The younger form is the older one up to the pending interrupt, which it has not. */
+static_assert(offsetof(struct kvm_sregs, interrupt_bitmap) == offsetof(struct kvm_sregs2, flags));
+
+int vcpu_state_get_sregs2(struct vcpu *vcpu, struct kvm_sregs2 *sregs)
+{
+	struct kvm_sregs old;
+
+	vcpu_state_get_sregs(vcpu, &old);
+	memset(sregs, 0, sizeof(*sregs));
+	memcpy(sregs, &old, offsetof(struct kvm_sregs, interrupt_bitmap));
+	if (regs_pae_paging(vcpu)) {
+		memcpy(sregs->pdptrs, vcpu->pdptrs, sizeof(sregs->pdptrs));
+		sregs->flags |= KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	}
+	return 0;
+}
+
+int vcpu_state_set_sregs2(struct vcpu *vcpu, const struct kvm_sregs2 *sregs)
+{
+	bool given = sregs->flags & KVM_SREGS2_FLAGS_PDPTRS_VALID;
+	bool pae = sregs->cr0 & X86_CR0_PG && sregs->cr4 & X86_CR4_PAE && !(sregs->efer & EFER_LMA);
+	struct kvm_sregs old = {};
+	int r;
+
+	if (sregs->flags & ~(u64)KVM_SREGS2_FLAGS_PDPTRS_VALID)
+		return vcpu_refuse(vcpu, -EINVAL, "unknown flags of sregs2", sregs->flags);
+	if (given && !pae)
+		return vcpu_refuse(vcpu, -EINVAL, "PDPTEs without PAE paging", sregs->cr4);
+	memcpy(&old, sregs, offsetof(struct kvm_sregs, interrupt_bitmap));
+	r = set_sregs(vcpu, &old, !given);
+	if (r || !given)
+		return r;
+	memcpy(vcpu->pdptrs, sregs->pdptrs, sizeof(vcpu->pdptrs));
+	regs_set_pdptrs(vcpu);
+	vcpu_request(vcpu, REQ_TLB_FLUSH);
 	return 0;
 }
 
@@ -196,7 +253,7 @@ int vcpu_state_get_debugregs(struct vcpu *vcpu, struct kvm_debugregs *dbg)
 	unsigned int i;
 
 	memset(dbg, 0, sizeof(*dbg));
-	vmx_deliver_payload(vcpu);
+	deliver_payload_early(vcpu);
 	for (i = 0; i < 4; i++)
 		dbg->db[i] = vcpu->db[i];
 	dbg->dr6 = vcpu->dr6;
@@ -233,14 +290,19 @@ int vcpu_state_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 	const struct vcpu_exception *e = &vcpu->exception;
 
 	memset(ev, 0, sizeof(*ev));
-	vmx_deliver_payload(vcpu);
+	deliver_payload_early(vcpu);
 	/*
 	 * Pending and injected are one to user space, as long as it does not ask for payloads. INT3
 	 * and INTO are not reported: their length would be missing, and they come again by
 	 * themselves.
 	 */
-	if (!is_soft(e->vector))
-		ev->exception.injected = e->injected || e->pending;
+	if (!is_soft(e->vector)) {
+		ev->exception.injected = e->injected ||
+					 (e->pending && !vcpu->vm->exception_payload);
+		ev->exception.pending = e->pending;
+	}
+	ev->exception_has_payload = e->has_payload;
+	ev->exception_payload = e->payload;
 	ev->exception.nr = e->vector;
 	ev->exception.has_error_code = e->has_error;
 	ev->exception.error_code = e->error;
@@ -258,19 +320,36 @@ int vcpu_state_get_events(struct vcpu *vcpu, struct kvm_vcpu_events *ev)
 	ev->smi.latched_init = vcpu->lapic && vlapic_init_latched(vcpu);
 	ev->flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW |
 		    KVM_VCPUEVENT_VALID_SMM;
+	if (vcpu->vm->exception_payload)
+		ev->flags |= KVM_VCPUEVENT_VALID_PAYLOAD;
+	if (vcpu->vm->triple_fault_event) {
+		ev->triple_fault.pending = vcpu_test_request(vcpu, REQ_TRIPLE_FAULT);
+		ev->flags |= KVM_VCPUEVENT_VALID_TRIPLE_FAULT;
+	}
 	return 0;
 }
 
 #define EVENT_FLAGS	(KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SIPI_VECTOR |	\
 			 KVM_VCPUEVENT_VALID_SHADOW | KVM_VCPUEVENT_VALID_SMM)
 
+/* What the VM's capabilities let user space say. */
+static u32 event_flags(const struct vcpu *vcpu)
+{
+	return EVENT_FLAGS |
+	       (vcpu->vm->exception_payload ? KVM_VCPUEVENT_VALID_PAYLOAD : 0) |
+	       (vcpu->vm->triple_fault_event ? KVM_VCPUEVENT_VALID_TRIPLE_FAULT : 0);
+}
+
 static int check_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 {
-	if (ev->flags & ~EVENT_FLAGS)
+	bool pending = ev->flags & KVM_VCPUEVENT_VALID_PAYLOAD && ev->exception.pending;
+
+	if (ev->flags & ~event_flags(vcpu))
 		return vcpu_refuse(vcpu, -EINVAL,
 				   "events: unknown flags, or of a capability not enabled",
 				   ev->flags);
-	if (ev->exception.injected && (ev->exception.nr > 31 || ev->exception.nr == VEC_NMI))
+	if ((ev->exception.injected || pending) &&
+	    (ev->exception.nr > 31 || ev->exception.nr == VEC_NMI))
 		return vcpu_refuse(vcpu, -EINVAL, "events: not an exception vector",
 				   ev->exception.nr);
 	if (!(ev->flags & KVM_VCPUEVENT_VALID_SMM) || !(ev->smi.smm || ev->smi.pending))
@@ -302,6 +381,22 @@ static void set_smi_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 		vlapic_forget_init(vcpu);
 }
 
+/* An exception that is pending is not injected; without payloads it cannot be pending. */
+static void set_exception_event(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
+{
+	bool pending = ev->flags & KVM_VCPUEVENT_VALID_PAYLOAD && ev->exception.pending;
+
+	vcpu->exception = (struct vcpu_exception) {
+		.pending = pending,
+		.injected = ev->exception.injected && !pending,
+		.vector = ev->exception.nr,
+		.has_error = ev->exception.has_error_code,
+		.error = ev->exception.error_code,
+		.has_payload = pending && ev->exception_has_payload,
+		.payload = ev->exception_payload,
+	};
+}
+
 int vcpu_state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -309,12 +404,7 @@ int vcpu_state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 
 	if (r)
 		return r;
-	vcpu->exception = (struct vcpu_exception) {
-		.injected = ev->exception.injected,
-		.vector = ev->exception.nr,
-		.has_error = ev->exception.has_error_code,
-		.error = ev->exception.error_code,
-	};
+	set_exception_event(vcpu, ev);
 	vcpu->interrupt.injected = ev->interrupt.injected;
 	vcpu->interrupt.vector = ev->interrupt.nr;
 	vcpu->interrupt.soft = ev->interrupt.soft;
@@ -331,6 +421,12 @@ int vcpu_state_set_events(struct vcpu *vcpu, const struct kvm_vcpu_events *ev)
 		vlapic_restore_sipi(vcpu, ev->sipi_vector & 0xff, 0);
 	if (ev->flags & KVM_VCPUEVENT_VALID_SMM)
 		set_smi_events(vcpu, ev);
+	if (ev->flags & KVM_VCPUEVENT_VALID_TRIPLE_FAULT) {
+		if (ev->triple_fault.pending)
+			vcpu_request(vcpu, REQ_TRIPLE_FAULT);
+		else
+			vcpu_take_request(vcpu, REQ_TRIPLE_FAULT);
+	}
 	vcpu_request(vcpu, REQ_EVENT);
 	return 0;
 }

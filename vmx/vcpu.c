@@ -87,6 +87,10 @@ void vmx_msr_bitmap_update(struct vcpu *vcpu)
 		MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 		MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
 	};
+	static const u32 residencies[] = {
+		MSR_CORE_C1_RES, MSR_CORE_C3_RESIDENCY, MSR_CORE_C6_RESIDENCY,
+		MSR_CORE_C7_RESIDENCY,
+	};
 	bool spec = host_mitigations.spec_ctrl &&
 		    (guest_has(vcpu, GF_SPEC_CTRL) || guest_has(vcpu, GF_STIBP) ||
 		     guest_has(vcpu, GF_SSBD));
@@ -102,6 +106,9 @@ void vmx_msr_bitmap_update(struct vcpu *vcpu)
 		msr_intercept(vmx, MSR_IA32_PRED_CMD, true, false);
 	if (boot_cpu_has(X86_FEATURE_FLUSH_L1D) && guest_has(vcpu, GF_FLUSH_L1D))
 		msr_intercept(vmx, MSR_IA32_FLUSH_CMD, true, false);
+	if (vcpu->vm->disabled_exits & KVM_X86_DISABLE_EXITS_CSTATE)
+		for (i = 0; i < ARRAY_SIZE(residencies); i++)
+			msr_intercept(vmx, residencies[i], false, true);
 
 	vmx->enter.flags &= ~(VMX_ENTER_SPEC_CTRL | VMX_ENTER_SPEC_SAVE);
 	if (host_mitigations.spec_ctrl)

@@ -370,6 +370,31 @@ static void setup_host(struct vcpu_vmx *vmx)
 	vmcs_write64(VMCS_HOST_PAT, native_read_msr(MSR_IA32_CR_PAT));
 }
 
+u32 vmx_disable_exits_supported(void)
+{
+	u32 exits = KVM_X86_DISABLE_EXITS_PAUSE | KVM_X86_DISABLE_EXITS_HLT |
+		    KVM_X86_DISABLE_EXITS_CSTATE;
+
+	/* A timer that stops in deep sleep, or a broken MONITOR, would leave the guest asleep. */
+	if (boot_cpu_has(X86_FEATURE_MWAIT) && boot_cpu_has(X86_FEATURE_ARAT) &&
+	    !boot_cpu_has_bug(X86_BUG_MONITOR))
+		exits |= KVM_X86_DISABLE_EXITS_MWAIT;
+	return exits;
+}
+
+/* The VM has its CPUs for itself: the guest may keep them while it idles. */
+static void disable_exits(struct vcpu_vmx *vmx, u32 exits)
+{
+	if (exits & KVM_X86_DISABLE_EXITS_HLT)
+		vmx->cpu &= ~CPU_HLT;
+	if (exits & KVM_X86_DISABLE_EXITS_MWAIT)
+		vmx->cpu &= ~(CPU_MWAIT | CPU_MONITOR);
+	if (exits & KVM_X86_DISABLE_EXITS_PAUSE) {
+		vmx->cpu &= ~CPU_PAUSE;
+		vmx->cpu2 &= ~CPU2_PAUSE_LOOP;
+	}
+}
+
 static void setup_controls(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
@@ -385,6 +410,7 @@ static void setup_controls(struct vcpu_vmx *vmx)
 	}
 	if (!vmx->vpid)
 		vmx->cpu2 &= ~CPU2_VPID;
+	disable_exits(vmx, vcpu->vm->disabled_exits);
 	vmcs_write32(VMCS_PIN_CONTROLS, vmx->pin);
 	vmcs_write32(VMCS_CPU_CONTROLS, vmx->cpu);
 	vmcs_write32(VMCS_CPU_CONTROLS2, vmx->cpu2);

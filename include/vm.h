@@ -38,6 +38,7 @@ struct msr_filter;
 #define VM_MAX_VCPU_ID	4096
 
 struct vm {
+	pid_t creator;				/* (c) names the VM's counters */
 	struct mm_struct *mm;			/* (c) the creator's; others' ioctls get -EIO */
 	refcount_t users;			/* VM fd, vCPU fds */
 	struct mutex lock;			/* VM-wide configuration */

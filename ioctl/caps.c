@@ -80,6 +80,7 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_NR_MEMSLOTS, MEMSLOTS_USER },
 	{ KVM_CAP_MULTI_ADDRESS_SPACE, .fn = cap_address_spaces },
 	{ KVM_CAP_CHECK_EXTENSION_VM, 1 },
+	{ KVM_CAP_BINARY_STATS_FD, 1 },
 	{ KVM_CAP_ENABLE_CAP_VM, 1 },
 	{ KVM_CAP_NR_VCPUS, .fn = cap_nr_vcpus },
 	{ KVM_CAP_MAX_VCPUS, VM_MAX_VCPUS },

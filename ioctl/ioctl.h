@@ -89,6 +89,10 @@ int option_platform_info(struct vm *vm, u64 arg);
 int option_disable_exits(struct vm *vm, u64 arg);
 int option_max_vcpu_id(struct vm *vm, u64 arg);
 
+/* stats.c */
+long vm_ioctl_get_stats_fd(struct vm *vm, unsigned long arg);
+long vcpu_ioctl_get_stats_fd(struct vcpu *vcpu, unsigned long arg);
+
 /* msr_filter.c */
 int vm_ioctl_set_msr_filter(struct vm *vm, void *arg);
 void msr_filter_destroy(struct vm *vm);

@@ -334,6 +334,7 @@ const struct vcpu_ioctl vcpu_state_ioctls[] = {
 	{ KVM_TPR_ACCESS_REPORTING, sizeof(struct kvm_tpr_access_ctl), IO_IN | IO_OUT,
 	  .data = vcpu_ioctl_tpr_access },
 	{ KVM_SET_VAPIC_ADDR, SET_STATE(kvm_vapic_addr, vcpu_ioctl_set_vapic_addr, IO_LAPIC) },
+	{ KVM_GET_STATS_FD, .raw = vcpu_ioctl_get_stats_fd },
 	{ KVM_TRANSLATE, sizeof(struct kvm_translation), IO_IN | IO_OUT | IO_SRCU,
 	  .data = vcpu_ioctl_translate },
 };

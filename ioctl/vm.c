@@ -82,6 +82,7 @@ static void vm_init_fields(struct vm *vm)
 	xa_init(&vm->vcpus);
 	vm->identity_map_addr = DEFAULT_IDENTITY_MAP;
 	vm->default_tsc_khz = hw.tsc_khz;
+	vm->creator = task_pid_nr(current);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 }
@@ -267,6 +268,7 @@ static const struct vm_ioctl vm_ioctls[] = {
 	{ KVM_IOEVENTFD, sizeof(struct kvm_ioeventfd), IO_IN, .data = vm_ioctl_ioeventfd },
 	{ KVM_X86_SET_MSR_FILTER, sizeof(struct kvm_msr_filter), IO_IN,
 	  .data = vm_ioctl_set_msr_filter },
+	{ KVM_GET_STATS_FD, .raw = vm_ioctl_get_stats_fd },
 	{ KVM_CREATE_VCPU, .raw = vcpu_create_fd },
 	{ KVM_CHECK_EXTENSION, .raw = vm_ioctl_check_extension },
 	{ KVM_ENABLE_CAP, sizeof(struct kvm_enable_cap), IO_IN | IO_LOCK,

@@ -11,6 +11,7 @@
 #include <asm/processor-flags.h>
 
 #include "guest_state.h"
+#include "trace.h"
 
 static enum em_mode current_mode(const struct vcpu *vcpu, u32 cs_rights)
 {
@@ -257,6 +258,7 @@ int vcpu_emulate(struct vcpu *vcpu, gpa_t gpa, gva_t gla)
 	result = em_decode(&vcpu->em);
 	if (likely(result == EM_DONE))
 		result = em_execute(&vcpu->em);
+	trace_kvmlet_emulate(vcpu->id, vcpu->rip, vcpu->em.insn, vcpu->em.fetched, result);
 	return finish(vcpu, result);
 }
 

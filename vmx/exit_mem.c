@@ -12,6 +12,7 @@
 #include "guest_state.h"
 #include "iobus.h"
 #include "irq.h"
+#include "trace.h"
 #include "vmx.h"
 
 /* ---- EPT ---- */
@@ -111,6 +112,7 @@ int handle_ept_violation(struct vcpu *vcpu)
 	if (mmu_is_mmio_gpa(vcpu, info->gpa))
 		return emulate_ept_mmio(vcpu);
 	ret = mmu_handle_fault(vcpu, &pf);
+	trace_kvmlet_fault(vcpu->id, info->gpa, info->qual, ret);
 	if (unlikely(ret < 0))
 		return fault_failed(vcpu, info->gpa, ret);
 	if (ret == PF_MMIO)

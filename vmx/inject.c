@@ -14,6 +14,7 @@
 
 #include "guest_state.h"
 #include "irq.h"
+#include "trace.h"
 #include "vmx.h"
 
 /* ---- Exceptions ---- */
@@ -287,6 +288,7 @@ static void write_entry_event(struct vcpu_vmx *vmx, u32 info, u32 error, u32 len
 	if (len)
 		vmcs_write32(VMCS_ENTRY_INSTRUCTION_LEN, len);
 	vmcs_write32(VMCS_ENTRY_INTR_INFO, info | INTR_VALID);
+	trace_kvmlet_inject(vmx->vcpu.id, info, error);
 }
 
 static void enter_with_exception(struct vcpu_vmx *vmx, bool again)

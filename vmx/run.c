@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "guest_state.h"
+#include "trace.h"
 #include "irq.h"
 
 static_assert(offsetof(struct vmx_enter, flags) == 0);
@@ -380,6 +381,15 @@ static __always_inline enum fast_result try_fast(struct vcpu_vmx *vmx, u32 reaso
 	return fast ? fast(vmx) : FAST_NONE;
 }
 
+/* The handlers read all this once more: not worth keeping. */
+static noinline void trace_exit(struct vcpu *vcpu, u32 reason)
+{
+	unsigned long qual = vmcs_readl(VMCS_EXIT_QUALIFICATION);
+
+	trace_kvmlet_exit(vcpu->id, reason, vmcs_readl(VMCS_GUEST_RIP), qual,
+			  vmcs_read32(VMCS_IDT_VECTORING_INFO));
+}
+
 static enum stay_result stay(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
@@ -388,6 +398,7 @@ static enum stay_result stay(struct vcpu_vmx *vmx)
 	int ret;
 
 	for (;;) {
+		trace_kvmlet_entry(vcpu->id, vcpu->rip);
 		ret = enter_once(vmx);
 		if (unlikely(ret))
 			return ret == 1 ? STAY_FAILED : STAY_FAULTED;
@@ -399,6 +410,8 @@ static enum stay_result stay(struct vcpu_vmx *vmx)
 		 */
 		if (likely(!(reason & EXIT_REASON_ENTRY_FAIL)))
 			vmx->enter.flags |= VMX_ENTER_RESUME;
+		if (trace_kvmlet_exit_enabled())
+			trace_exit(vcpu, reason);
 		fast = try_fast(vmx, reason);
 		if (fast == FAST_NONE) {
 			read_exit(vmx, reason);

@@ -498,12 +498,26 @@ static bool same_entry(const struct kvm_cpuid_entry2 *a, const struct kvm_cpuid_
 	       a->eax == b->eax && a->ebx == b->ebx && a->ecx == b->ecx && a->edx == b->edx;
 }
 
+/* A guest whose HLT does not exit has nobody who could end it early. */
+static void hide_unhalt(struct vcpu *vcpu)
+{
+	u32 base = pv_cpuid_base(vcpu);
+	struct kvm_cpuid_entry2 *e;
+
+	if (!base || !(READ_ONCE(vcpu->vm->disabled_exits) & KVM_X86_DISABLE_EXITS_HLT))
+		return;
+	e = find_entry(vcpu, base | KVM_CPUID_FEATURES, 0);
+	if (e)
+		change_feature(&e->eax, KVM_FEATURE_PV_UNHALT, false);
+}
+
 /* Give @vcpu a set of entries and bring their dynamic bits up to date. */
 static void install_entries(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nr)
 {
 	vcpu->cpuid = entries;
 	vcpu->cpuid_nr = nr;
 	index_entries(vcpu);
+	hide_unhalt(vcpu);
 	cpuid_update_dynamic(vcpu);
 }
 

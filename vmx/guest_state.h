@@ -123,6 +123,8 @@ bool efer_valid(struct vcpu *vcpu, u64 efer);
 
 /* pv_supported_features() - what KVM_GET_SUPPORTED_CPUID offers, KVM_FEATURE_* bits. */
 u32 pv_supported_features(void);
+/* pv_cpuid_base() - the leaf with KVM's signature in the guest's CPUID, 0 without. */
+u32 pv_cpuid_base(struct vcpu *vcpu);
 /* pv_msr_get() - a kept paravirtual MSR; row->value is the feature it belongs to. */
 int pv_msr_get(struct vcpu *vcpu, const struct msr_row *row, struct msr_access *msr);
 /* pv_msr_allowed() - may the guest use it? If not, pv_msr_refuse() answers; a read gives 0. */

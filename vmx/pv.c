@@ -24,7 +24,7 @@ u32 pv_supported_features(void)
 }
 
 /* A hypervisor's leaves begin at any multiple of 0x100; the signature tells whose they are. */
-static u32 pv_cpuid_base(struct vcpu *vcpu)
+u32 pv_cpuid_base(struct vcpu *vcpu)
 {
 	u32 i;
 

@@ -172,6 +172,7 @@ static inline void compat_shrinker_unregister(struct compat_shrinker *s)
 #define COMPAT_CAP_USER_MEMORY2		231
 #define COMPAT_CAP_VM_TYPES		235
 #define COMPAT_CAP_PRE_FAULT_MEMORY	236
+#define COMPAT_CAP_APIC_BUS_CYCLES_NS	237
 
 #define COMPAT_CAP_MEMORY_FAULT_INFO	232
 #define COMPAT_CAP_X86_GUEST_MODE	238

@@ -110,6 +110,15 @@ void irq_line_pulse(struct vm *vm, unsigned int source, u32 gsi);
 int irqchip_x2apic_api(struct vm *vm, u64 flags);
 
 /**
+ * irqchip_apic_cycle() - KVM_CAP_X86_APIC_BUS_CYCLES_NS
+ * @vm: the VM; caller holds vm->lock
+ * @ns: nanoseconds per cycle of the local APIC timers' bus
+ *
+ * Return: 0, -EINVAL for 0, too many, or once a vCPU exists, -ENXIO without irqchip.
+ */
+int irqchip_apic_cycle(struct vm *vm, u64 ns);
+
+/**
  * irq_msi_send() - KVM_SIGNAL_MSI
  * @vm: the VM
  * @msi: kernel copy, unchecked

@@ -73,6 +73,7 @@ struct vm {
 	struct vpit *vpit;
 	struct irq_routing __rcu *routing;	/* replaced under vm->lock */
 	struct apic_map *apic_map;		/* APIC ids to local APICs; with the irqchip */
+	u32 apic_cycle_ns;			/* of the APIC timers' bus; fixed by a vCPU */
 	atomic_t lint0_nmi;			/* LAPICs whose LINT0 gives NMIs: the PIT's */
 	bool x2apic_ids, x2apic_no_bcast_quirk;	/* KVM_CAP_X2APIC_API; never cleared */
 

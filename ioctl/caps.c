@@ -106,6 +106,7 @@ static const struct capability capabilities[] = {
 	{ KVM_CAP_IRQ_INJECT_STATUS, 1 },
 	{ KVM_CAP_SIGNAL_MSI, 1 },
 	{ KVM_CAP_SPLIT_IRQCHIP, 1 },
+	{ COMPAT_CAP_APIC_BUS_CYCLES_NS, 1 },
 	{ KVM_CAP_IRQFD, 1 },
 	{ KVM_CAP_IRQFD_RESAMPLE, 1 },
 	{ KVM_CAP_IOEVENTFD, 1 },
@@ -196,6 +197,7 @@ static const struct {
 	{ KVM_CAP_DIRTY_LOG_RING, mmu_enable_dirty_ring },
 	{ KVM_CAP_DIRTY_LOG_RING_ACQ_REL, mmu_enable_dirty_ring },
 	{ KVM_CAP_SPLIT_IRQCHIP, irqchip_create_split },
+	{ COMPAT_CAP_APIC_BUS_CYCLES_NS, irqchip_apic_cycle },
 };
 
 /**

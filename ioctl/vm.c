@@ -83,6 +83,7 @@ static void vm_init_fields(struct vm *vm)
 	vm->identity_map_addr = DEFAULT_IDENTITY_MAP;
 	vm->default_tsc_khz = hw.tsc_khz;
 	vm->creator = task_pid_nr(current);
+	vm->apic_cycle_ns = 1;
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
 }

@@ -77,7 +77,7 @@ struct vlapic_timer {
 	u32 armed_khz;
 	u64 deadline;		/* guest's TSC; 0 when disarmed; callback reads it */
 	u32 mode;		/* APIC_LVT_TIMER_* */
-	u32 divide;
+	u64 divide;		/* ns per count */
 	u64 period;		/* ns; changes only while the hrtimer is stopped */
 	ktime_t target;		/* next expiry of one-shot and periodic mode */
 };

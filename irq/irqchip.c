@@ -147,3 +147,19 @@ int irqchip_x2apic_api(struct vm *vm, u64 flags)
 		apic_map_dirty(vm);
 	return 0;
 }
+
+/* A count of 32 bits, divided by 128 at most, has to fit into 64 bits of nanoseconds. */
+#define APIC_CYCLE_MAX_NS	(U64_MAX / (U32_MAX * 128ULL))
+
+int irqchip_apic_cycle(struct vm *vm, u64 ns)
+{
+	lockdep_assert_held(&vm->lock);
+	if (!ns || ns > APIC_CYCLE_MAX_NS)
+		return vm_refuse(vm, -EINVAL, "no possible length of a bus cycle", ns);
+	if (!irqchip_in_kernel(vm))
+		return vm_refuse(vm, -ENXIO, "the VM has no in-kernel local APICs", 0);
+	if (vm->nr_vcpus)
+		return vm_refuse(vm, -EINVAL, "a vCPU exists already", vm->nr_vcpus);
+	vm->apic_cycle_ns = ns;
+	return 0;
+}

@@ -180,10 +180,13 @@ void vlapic_set_tscdeadline(struct vcpu *vcpu, u64 value)
 
 /* ---- One-shot and periodic ---- */
 
-/* The timer's clock runs at 1 GHz: a count is that many nanoseconds, times the divisor. */
+/* Far beyond what a bus of 1 GHz can ask for: 146 years, which may be added to the time. */
+#define TIMER_MAX_PERIOD_NS	(S64_MAX / 2)
+
+/* The divisor includes the length of a bus cycle: a count is that many nanoseconds. */
 static u64 count_ns(const struct vlapic_timer *timer, u32 count)
 {
-	return (u64)count * timer->divide;
+	return min_t(u64, count * timer->divide, TIMER_MAX_PERIOD_NS);
 }
 
 static void vlapic_timer_limit(struct vlapic_timer *timer)
@@ -251,7 +254,7 @@ u32 vlapic_timer_current(const struct vlapic *apic)
 	if (timer->mode == APIC_LVT_TIMER_TSCDEADLINE || !timer->period ||
 	    !vlapic_reg(apic, APIC_TMICT))
 		return 0;
-	return div_u64(count_remaining(timer) % timer->period, timer->divide);
+	return div64_u64(count_remaining(timer) % timer->period, timer->divide);
 }
 
 /*
@@ -262,14 +265,13 @@ static void vlapic_timer_read_divide(struct vlapic *apic)
 	u32 value = vlapic_reg(apic, APIC_TDCR);
 
 	value = (value & 3) | (value & 8) >> 1;
-	apic->timer.divide = 1 << ((value + 1) & 7);
+	apic->timer.divide = (u64)apic->vcpu->vm->apic_cycle_ns << ((value + 1) & 7);
 }
 
 void vlapic_timer_set_divide(struct vlapic *apic, u32 value)
 {
 	struct vlapic_timer *timer = &apic->timer;
-	u32 old = timer->divide;
-	u64 remaining;
+	u64 remaining, old = timer->divide;
 
 	vlapic_set_reg(apic, APIC_TDCR, value & 0xb);
 	vlapic_timer_read_divide(apic);
@@ -281,7 +283,7 @@ void vlapic_timer_set_divide(struct vlapic *apic, u32 value)
 	if (!count_setup(apic) ||
 	    (timer->mode == APIC_LVT_TIMER_ONESHOT && atomic_read(&timer->pending)))
 		return;
-	count_begin(apic, div_u64(remaining * timer->divide, old));
+	count_begin(apic, mul_u64_u64_div_u64(remaining, timer->divide, old));
 }
 
 /* ---- Mode, reset, restoring ---- */
@@ -365,7 +367,7 @@ void vlapic_timer_restore(struct vlapic *apic)
 
 void vlapic_timer_init(struct vlapic *apic)
 {
-	apic->timer.divide = 2;
+	vlapic_timer_read_divide(apic);
 	compat_hrtimer_setup(&apic->timer.hrtimer, vlapic_timer_fired, CLOCK_MONOTONIC, TIMER_MODE);
 }
 

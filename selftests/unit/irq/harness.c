@@ -80,6 +80,7 @@ void vm_begin(unsigned int nr)
 	unsigned int i;
 
 	memset(&vm, 0, sizeof(vm));
+	vm.apic_cycle_ns = 1;
 	assert(!irqchip_create(&vm));
 	for (i = 0; i < nr; i++) {
 		vm_add_vcpu(i);

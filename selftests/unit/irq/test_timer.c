@@ -63,6 +63,23 @@ static void timer_divide(void)
 	EQUAL(take(0), -1);
 	clock_advance(1);
 	EQUAL(take_and_eoi(0), 0x40);
+	/* A slower bus: 40 ns each. */
+	vm.apic_cycle_ns = 40;
+	apic_write(0, APIC_TDCR, 0xb);
+	apic_write(0, APIC_TMICT, 100000);
+	clock_advance(1 * MS);
+	EQUAL(apic_read(0, APIC_TMCCT), 75000);
+	clock_advance(3 * MS - 1);
+	EQUAL(take(0), -1);
+	clock_advance(1);
+	EQUAL(take_and_eoi(0), 0x40);
+	/* The longest there can be: no overflow makes it short. */
+	EQUAL(irqchip_apic_cycle(&vm, 1 << 20), -EINVAL);
+	vm.apic_cycle_ns = 33554432;
+	apic_write(0, APIC_TDCR, 0xa);
+	apic_write(0, APIC_TMICT, ~0u);
+	clock_advance(1000 * MS);
+	EQUAL(take(0), -1);
 	vm_end();
 }
 

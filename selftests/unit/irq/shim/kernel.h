@@ -224,6 +224,13 @@ static inline void free_page(unsigned long page)
 #define NSEC_PER_MSEC 1000000ll
 #define CLOCK_MONOTONIC 1
 #define div_u64(a, b) ((u64)(a) / (b))
+#define div64_u64(a, b) ((u64)(a) / (b))
+#define mul_u64_u64_div_u64(a, b, c) ((u64)((__uint128_t)(a) * (b) / (c)))
+#ifndef S64_MAX
+#define S64_MAX ((s64)(~0ULL >> 1))
+#define U64_MAX (~0ULL)
+#define U32_MAX (~0U)
+#endif
 #define ns_to_ktime(ns) ((ktime_t)(ns))
 #define ktime_to_ns(t) (t)
 #define ktime_add_ns(t, ns) ((ktime_t)((t) + (ns)))

@@ -27,7 +27,7 @@ struct vm {
 	u32 boot_vcpu_id;
 	struct iobus bus[NR_IOBUSES];
 	bool irqchip, irqchip_split;
-	u32 ioapic_gsis;
+	u32 ioapic_gsis, apic_cycle_ns;
 	struct vpic *vpic;
 	struct vioapic *vioapic;
 	struct vpit *vpit;

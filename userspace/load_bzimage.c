@@ -40,7 +40,7 @@ static void add_e820(struct boot_params *bp, u64 start, u64 end, u32 type)
 	};
 }
 
-static void memory_map(struct vm *vm, struct boot_params *bp)
+static void fill_e820(struct vm *vm, struct boot_params *bp)
 {
 	u64 high = vm->opt->memory - vm->ram_low;
 
@@ -125,7 +125,7 @@ static void fill_boot_params(struct vm *vm, const struct image *img, const struc
 	bp->hdr.code32_start = (u32)k->load;
 	bp->hdr.vid_mode = 0xffff;
 	bp->acpi_rsdp_addr = FIRMWARE_START;
-	memory_map(vm, bp);
+	fill_e820(vm, bp);
 	load_cmdline(vm, img, bp);
 	load_initrd(vm, k, bp);
 }

@@ -27,6 +27,15 @@ static int main_check(int argc, char **argv, u64 start)
 	return cmd_check(&opt);
 }
 
+static int main_mem(int argc, char **argv, u64 start)
+{
+	struct options opt;
+
+	(void)start;
+	options_parse_mem(&opt, argc, argv);
+	return cmd_mem(&opt);
+}
+
 static int main_help(int argc, char **argv, u64 start)
 {
 	(void)argc;
@@ -51,6 +60,7 @@ static const struct {
 } commands[] = {
 	{ "run", main_run },
 	{ "check", main_check },
+	{ "mem", main_mem },
 	{ "help", main_help },
 	{ "--help", main_help },
 	{ "-h", main_help },

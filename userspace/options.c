@@ -70,6 +70,42 @@ static bool set_memory(struct options *opt, const char *val)
 	return opt->memory >= MIN_MEMORY && opt->memory <= (1ull << 40) && !(opt->memory & 0xfff);
 }
 
+/* One word of --memory-backend. */
+static bool set_backend_word(struct memory_option *m, const char *word)
+{
+	static const char dir[] = "hugetlbfs=";
+
+	if (!strncmp(word, dir, strlen(dir))) {
+		m->hugetlbfs = word + strlen(dir);
+		return *m->hugetlbfs;
+	}
+	if (!strcmp(word, "memfd"))
+		m->memfd = true;
+	else if (!strcmp(word, "mergeable"))
+		m->mergeable = true;
+	else if (!strcmp(word, "thp=on") || !strcmp(word, "thp=off"))
+		m->no_thp = !strcmp(word, "thp=off");
+	else
+		return !strcmp(word, "anonymous");
+	return true;
+}
+
+static bool set_memory_backend(struct options *opt, const char *val)
+{
+	struct memory_option *m = &opt->backend;
+	char *words = strdup(val), *word;
+
+	if (!words)
+		return false;
+	while ((word = strsep(&words, ","))) {
+		if (!set_backend_word(m, word))
+			return false;
+	}
+	/* KSM merges only private anonymous memory; hugetlbfs has pages of one size. */
+	return !(m->hugetlbfs && (m->memfd || m->no_thp)) &&
+	       !(m->mergeable && (m->memfd || m->hugetlbfs));
+}
+
 static bool set_smp(struct options *opt, const char *val)
 {
 	u64 n;
@@ -227,6 +263,8 @@ static bool set_verbose(struct options *opt, const char *val)
 
 static const struct option_desc run_options[] = {
 	{ "memory", "SIZE", "guest RAM: N or NM in MiB, NG in GiB (default 256M)", set_memory },
+	{ "memory-backend", "KIND",
+	  "of what: anonymous, memfd, hugetlbfs=DIR; thp=off; mergeable", set_memory_backend },
 	{ "smp", "N", "number of virtual CPUs (default 1)", set_smp },
 	{ "append", "STRING", "command line for a bzImage or a multiboot image", set_append },
 	{ "raw-append", NULL, "pass --append as it is, without adding console=ttyS0",
@@ -257,6 +295,11 @@ static const struct option_desc check_options[] = {
 	{ NULL, NULL, NULL, NULL }
 };
 
+static const struct option_desc mem_options[] = {
+	{ "help", NULL, "print this", NULL },
+	{ NULL, NULL, NULL, NULL }
+};
+
 static void print_options(const struct option_desc *desc)
 {
 	printf("\nOptions:\n");
@@ -273,6 +316,7 @@ void options_usage(FILE *out)
 	fprintf(out,
 		"Usage: kvmlet run [OPTION]... IMAGE   boot a guest\n"
 		"       kvmlet check [OPTION]...       tell whether this machine can run guests\n"
+		"       kvmlet mem [PID]               tell what a running guest's memory is made of\n"
 		"       kvmlet COMMAND --help          print a command's options\n"
 		"       kvmlet --help                  print this\n"
 		"       kvmlet --version               print the version\n");
@@ -295,6 +339,16 @@ static void usage_check(void)
 	       "Tells whether this machine can run guests, and if not what to do about it.\n");
 	print_options(check_options);
 	printf("\nExit status: 0 when it can, 1 when not.\n");
+}
+
+static void usage_mem(void)
+{
+	printf("Usage: kvmlet mem [PID]\n\n"
+	       "Tells what the guest memory of a running kvmlet is made of: present, in pages of\n"
+	       "which size, shared, merged, dirty, swapped out; and what the device has mapped.\n"
+	       "Without PID it looks at every process named kvmlet.\n");
+	print_options(mem_options);
+	printf("\nExit status: 0 when there was a guest, 1 when not.\n");
 }
 
 #define MAX_OPTIONS	(ARRAY_SIZE(run_options))
@@ -351,4 +405,17 @@ void options_parse_check(struct options *opt, int argc, char **argv)
 	parse(opt, check_options, usage_check, argc, argv);
 	if (optind != argc)
 		die("check takes no arguments; see kvmlet check --help");
+}
+
+void options_parse_mem(struct options *opt, int argc, char **argv)
+{
+	u64 pid;
+
+	set_defaults(opt);
+	parse(opt, mem_options, usage_mem, argc, argv);
+	if (optind == argc)
+		return;
+	if (optind + 1 != argc || !parse_bounded(argv[optind], 1, 0x7fffffff, &pid))
+		die("mem takes the number of one process; see kvmlet mem --help");
+	opt->pid = (int)pid;
 }

@@ -106,6 +106,20 @@ struct net_option {
 };
 
 /**
+ * struct memory_option - what guest RAM is made of
+ * @hugetlbfs: directory of a hugetlbfs mount, or NULL
+ * @memfd: shared memory, else anonymous
+ * @no_thp: no transparent huge pages
+ * @mergeable: KSM may merge pages of equal content
+ */
+struct memory_option {
+	const char *hugetlbfs;
+	bool memfd;
+	bool no_thp;
+	bool mergeable;
+};
+
+/**
  * struct options - what the command line asks for
  * @device: path of the KVM-style device
  * @image: file to boot
@@ -113,6 +127,7 @@ struct net_option {
  * @initrd: initial ramdisks (bzImage: concatenated) or multiboot modules
  * @nr_initrd: how many of them
  * @memory: guest RAM in bytes, a multiple of 4 KiB
+ * @backend: what it is made of
  * @load_addr: guest-physical address of a flat binary
  * @debug_exit: port whose written value ends the run, or -1
  * @smp: number of vCPUs, 1 to MAX_VCPUS
@@ -127,6 +142,7 @@ struct net_option {
  * @reboot: start again when the guest asks for a reset
  * @stats: print statistics at the end
  * @verbose: report what was ignored
+ * @pid: process that kvmlet mem looks at, 0 for all
  */
 struct options {
 	const char *device;
@@ -135,6 +151,7 @@ struct options {
 	const char *initrd[MAX_INITRDS];
 	unsigned int nr_initrd;
 	u64 memory;
+	struct memory_option backend;
 	u64 load_addr;
 	int debug_exit;
 	unsigned int smp;
@@ -149,6 +166,7 @@ struct options {
 	bool reboot;
 	bool stats;
 	bool verbose;
+	int pid;
 };
 
 /**
@@ -168,6 +186,14 @@ void options_parse_run(struct options *opt, int argc, char **argv);
  * @argv: the arguments
  */
 void options_parse_check(struct options *opt, int argc, char **argv);
+
+/**
+ * options_parse_mem() - the same for ``kvmlet mem``
+ * @opt: set to the defaults first
+ * @argc: number of arguments, counting the command's own name
+ * @argv: the arguments
+ */
+void options_parse_mem(struct options *opt, int argc, char **argv);
 
 /**
  * options_usage() - print the commands and general options
@@ -241,6 +267,14 @@ static inline u64 stats_tsc(void)
  * @start: stats_tsc() at the start of the program
  */
 void stats_print(struct vm *vm, u64 start);
+
+/**
+ * stats_print_fd() - the plain counters of a KVM_GET_STATS_FD that are not zero, on @out
+ * @fd: the descriptor
+ * @out: where to
+ * @prefix: of the names of those to print
+ */
+void stats_print_fd(int fd, FILE *out, const char *prefix);
 
 /** stats_unhandled() - list accesses that no device took, on stderr. @vm: as in stats_print() */
 void stats_unhandled(struct vm *vm);
@@ -512,6 +546,19 @@ void virtio_console_input(struct vm *vm);
 /** virtio_console_drained() - there is room for output again; a no-op without one. @vm: the VM */
 void virtio_console_drained(struct vm *vm);
 
+/* ---- memory.c ---- */
+
+#define RAM_NAME	"kvmlet-ram"
+
+/**
+ * memory_map() - allocate guest RAM, or end the program
+ * @opt: what it is to be made of
+ * @size: bytes
+ *
+ * Returns its host address, aligned for huge pages.
+ */
+u8 *memory_map(const struct memory_option *opt, u64 size);
+
 /* ---- vm.c ---- */
 
 /** enum stop_kind - why the run ends; the first reason given is the one that counts */
@@ -592,6 +639,7 @@ struct port_count {
  * @opt: the command line
  * @dev_fd: the KVM-style device
  * @fd: the VM
+ * @stats_fd: the device's counters of the VM, or -1
  * @run_size: bytes of a vCPU's shared mapping
  * @ram: host address of guest RAM
  * @ram_low: bytes of it at guest-physical 0; the rest is at HIGH_RAM_BASE
@@ -617,6 +665,7 @@ struct vm {
 	const struct options *opt;
 	int dev_fd;
 	int fd;
+	int stats_fd;
 	int run_size;
 	u8 *ram;
 	u64 ram_low;
@@ -782,5 +831,6 @@ int elf_load_segments(struct vm *vm, const struct image *img, u64 *entry, u64 *e
 
 int cmd_run(const struct options *opt, u64 start);
 int cmd_check(const struct options *opt);
+int cmd_mem(const struct options *opt);
 
 #endif

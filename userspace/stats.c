@@ -40,41 +40,49 @@ static bool read_at(int fd, void *to, size_t len, u64 off)
 }
 
 /* Print the plain counters that are not zero; histograms and the like are for other tools. */
-static void print_descriptor(int fd, const struct kvm_stats_header *h,
-			     const struct kvm_stats_desc *d)
+static void print_descriptor(int fd, FILE *out, const struct kvm_stats_header *h,
+			     const struct kvm_stats_desc *d, const char *prefix)
 {
 	u64 val;
 
-	if (d->size != 1 || !read_at(fd, &val, sizeof(val), h->data_offset + (u64)d->offset))
+	if (strncmp(d->name, prefix, strlen(prefix)) || d->size != 1 ||
+	    !read_at(fd, &val, sizeof(val), h->data_offset + (u64)d->offset))
 		return;
 	if (val)
-		fprintf(stderr, "  %-32.*s %llu\n", (int)h->name_size, d->name, val);
+		fprintf(out, "  %-32.*s %llu\n", (int)h->name_size, d->name, val);
 }
 
-static void print_binary_stats(int vcpu_fd)
+void stats_print_fd(int fd, FILE *out, const char *prefix)
 {
 	struct kvm_stats_header h;
 	size_t each, len;
-	int fd = ioctl(vcpu_fd, KVM_GET_STATS_FD, 0);
 	u8 *desc;
 
-	if (fd < 0)
-		return;
 	if (!read_at(fd, &h, sizeof(h), 0) || h.name_size > 256)
-		goto out_close;
+		return;
 	each = sizeof(struct kvm_stats_desc) + h.name_size;
 	len = each * h.num_desc;
 	if (len > MAX_DESC_BYTES)
-		goto out_close;
-	desc = malloc(len);
+		return;
+	/* A zero after the last name, for strings that have none. */
+	desc = calloc(1, len + 1);
 	if (!desc)
-		goto out_close;
+		return;
 	if (read_at(fd, desc, len, h.desc_offset)) {
 		for (u32 i = 0; i < h.num_desc; i++)
-			print_descriptor(fd, &h, (struct kvm_stats_desc *)(desc + i * each));
+			print_descriptor(fd, out, &h, (struct kvm_stats_desc *)(desc + i * each),
+					 prefix);
 	}
 	free(desc);
-out_close:
+}
+
+static void print_vcpu_stats(int vcpu_fd)
+{
+	int fd = ioctl(vcpu_fd, KVM_GET_STATS_FD, 0);
+
+	if (fd < 0)
+		return;
+	stats_print_fd(fd, stderr, "");
 	close(fd);
 }
 
@@ -84,7 +92,11 @@ void stats_print(struct vm *vm, u64 start)
 	fprintf(stderr, "time-stamp ticks from start to end: %llu\n", stats_tsc() - start);
 	for (unsigned int i = 0; i < vm->nr_vcpus; i++) {
 		print_vcpu(&vm->vcpu[i]);
-		print_binary_stats(vm->vcpu[i].fd);
+		print_vcpu_stats(vm->vcpu[i].fd);
+	}
+	if (vm->stats_fd >= 0) {
+		fprintf(stderr, "VM:\n");
+		stats_print_fd(vm->stats_fd, stderr, "");
 	}
 	print_ports(vm);
 }

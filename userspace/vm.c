@@ -9,11 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 
 #include "runner.h"
-
-#define HUGE_PAGE	(2 * MIB)
 
 static const struct {
 	long cap;
@@ -59,21 +56,6 @@ int vm_has(struct vm *vm, long cap)
 	return val < 0 ? 0 : val;
 }
 
-/* Huge pages save most of the nested page faults, where both addresses are aligned to them. */
-static u8 *map_ram(u64 size)
-{
-	u8 *p = mmap(NULL, size + HUGE_PAGE, PROT_READ | PROT_WRITE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		die_errno("cannot map %llu MiB of guest memory", size / MIB);
-	p = (u8 *)(uintptr_t)align_up((uintptr_t)p, HUGE_PAGE);
-	madvise(p, size, MADV_HUGEPAGE);
-	/* A core dump of the runner is about the runner. */
-	madvise(p, size, MADV_DONTDUMP);
-	return p;
-}
-
 static void set_slot(struct vm *vm, u32 slot, u64 gpa, u64 len, u8 *host)
 {
 	struct kvm_userspace_memory_region region = {
@@ -91,7 +73,7 @@ static void create_ram(struct vm *vm)
 {
 	u64 size = vm->opt->memory;
 
-	vm->ram = map_ram(size);
+	vm->ram = memory_map(&vm->opt->backend, size);
 	vm->ram_low = size < LOW_RAM_END ? size : LOW_RAM_END;
 	set_slot(vm, 0, 0, vm->ram_low, vm->ram);
 	if (size > vm->ram_low)
@@ -141,6 +123,8 @@ void vm_create(struct vm *vm)
 	if (vm->fd < 0)
 		die_ioctl(vm->dev_fd, "%s refuses to create a VM (see kvmlet check)",
 			  vm->opt->device);
+	/* For "kvmlet mem", which cannot open what this process has; -1 where there is none. */
+	vm->stats_fd = ioctl(vm->fd, KVM_GET_STATS_FD, 0);
 	vm->nr_vcpus = vm->opt->smp;
 	check_vcpus(vm);
 	create_irqchips(vm);

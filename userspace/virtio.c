@@ -103,16 +103,15 @@ void virtio_serve(struct virtio_dev *dev, unsigned int q,
 		while (left && virtq_pop(vq, &chain)) {
 			if (!one(dev, &chain)) {
 				virtq_unpop(vq, 1, 0);
-				virtq_want_kicks(vq);
+				virtq_want_kicks(vq, 0);
 				return;
 			}
 			virtio_done(dev, q);
 			left--;
 		}
-	} while (left && virtq_want_kicks(vq));
+	} while (left && virtq_want_kicks(vq, 0));
 	if (!left)
 		virtio_wake(dev);
-	check_broken(dev, q);
 }
 
 void virtio_wake(struct virtio_dev *dev)
@@ -140,13 +139,13 @@ static void serve(struct virtio_dev *dev, const struct pollfd *p)
 	for (unsigned int q = 0; q < dev->ops->nr_queues; q++) {
 		bool kicked = taken(&p[P_KICK + q]);
 
-		if ((kicked || all) && live(dev)) {
+		if ((kicked || all) && live(dev))
 			dev->ops->kicked(dev, q);
-			check_broken(dev, q);
-		}
 	}
 	if (p[P_BACKEND].revents && dev->backend_wanted && live(dev))
 		dev->ops->backend(dev);
+	for (unsigned int q = 0; q < dev->ops->nr_queues; q++)
+		check_broken(dev, q);
 }
 
 void virtio_poll(struct virtio_dev *dev, int timeout)

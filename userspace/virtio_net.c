@@ -41,12 +41,14 @@ static const struct {
  * @config: what the guest reads about it
  * @packet: one that has been received, with its header
  * @len: its bytes, or 0
+ * @too_few: so many buffers were not enough for it
  */
 struct nic {
 	int tap;
 	struct virtio_net_config config;
 	u8 packet[MAX_PACKET];
 	size_t len;
+	u16 too_few;
 };
 
 static void net_start(struct virtio_dev *dev)
@@ -92,6 +94,7 @@ static bool deliver(struct virtio_dev *dev)
 		/* More than the queue holds are none at all, but empty ones offered in a circle. */
 		if (buffers == dev->queue[RX].num || !virtq_pop(&dev->queue[RX], &c)) {
 			virtq_unpop(&dev->queue[RX], buffers, buffers);
+			nic->too_few = buffers;
 			return false;
 		}
 		n = iov_copy_to(c.iov + c.nr_out, c.nr_in, 0, nic->packet + done, nic->len - done);
@@ -134,8 +137,10 @@ static void net_receive(struct virtio_dev *dev)
 	for (int i = 0; i < QUEUE && (nic->len || receive(dev)); i++) {
 		if (deliver(dev))
 			continue;
-		/* Without a buffer the tap waits, until a kick tells of one. */
-		dev->backend_wanted = virtq_want_kicks(vq);
+		/* Without a buffer the tap waits, until a kick tells of one, or we do ourselves. */
+		dev->backend_wanted = false;
+		if (virtq_want_kicks(vq, nic->too_few))
+			virtio_wake(dev);
 		break;
 	}
 	virtio_done(dev, RX);

@@ -226,19 +226,19 @@ void virtq_no_kicks(struct virtqueue *vq)
 		__atomic_store_n(&vq->used->flags, VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
 }
 
-bool virtq_want_kicks(struct virtqueue *vq)
+bool virtq_want_kicks(struct virtqueue *vq, u16 known)
 {
 	u16 n;
 
 	if (!vq->ready)
 		return false;
 	if (vq->event_idx)
-		set_avail_event(vq, vq->last_avail);
+		set_avail_event(vq, (u16)(vq->last_avail + known));
 	else
 		__atomic_store_n(&vq->used->flags, 0, __ATOMIC_RELAXED);
 	/* Pairs with the driver's: it counts a request, then looks whether to kick. */
 	atomic_thread_fence(memory_order_seq_cst);
-	return waiting(vq, &n) && n;
+	return waiting(vq, &n) && n > known;
 }
 
 size_t iov_copy_from(void *to, size_t len, const struct iovec *iov, unsigned int nr, size_t off)

@@ -125,10 +125,11 @@ void virtq_no_kicks(struct virtqueue *vq);
 /**
  * virtq_want_kicks() - ask the driver for a kick with its next request
  * @vq: the queue
+ * @known: so many requests wait already, and are not enough
  *
- * Returns true when requests have come in the meantime, for which no kick may come.
+ * Returns true when more have come in the meantime, for which no kick may come.
  */
-bool virtq_want_kicks(struct virtqueue *vq);
+bool virtq_want_kicks(struct virtqueue *vq, u16 known);
 
 /**
  * iov_copy_from() - gather bytes

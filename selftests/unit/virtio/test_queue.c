@@ -95,9 +95,15 @@ static void out_of_ram(void) { desc_set(0, RAM_SIZE - 8, 16, W, 0); }
 static void far_away(void) { desc_set(0, ~0ull - 3, 16, W, 0); }
 static void wraps(void) { desc_set(0, ~0ull, 0xffffffff, W, 0); }
 static void empty(void) { desc_set(0, DATA_GPA, 0, W, 0); }
-static void link_out(void) { desc_set(0, DATA_GPA, 16, W | N, QUEUE_NUM); }
 static void self_loop(void) { desc_set(0, DATA_GPA, 16, W | N, 0); }
 static void no_feature(void) { desc_set(0, TABLE_GPA, 16, I, 0); }
+
+/* Only the index is wrong: behind the table there is something that looks like an entry. */
+static void link_out(void)
+{
+	desc_set(0, DATA_GPA, 16, W | N, QUEUE_NUM);
+	desc_set(QUEUE_NUM, DATA_GPA, 16, W, 0);
+}
 
 static void long_loop(void)
 {
@@ -134,15 +140,25 @@ static void table_loop(void)
 	desc_set(0, TABLE_GPA, 32, I, 0);
 }
 
+/* A table as large as there may be, behind a part: one too many. */
+static void table_overflow(void)
+{
+	for (unsigned int i = 0; i < VIRTQ_MAX_SIZE; i++)
+		table_set(i, DATA_GPA, 16, i + 1 < VIRTQ_MAX_SIZE ? W | N : W, (u16)(i + 1));
+	desc_set(0, DATA_GPA, 16, W | N, 1);
+	desc_set(1, TABLE_GPA, VIRTQ_MAX_SIZE * 16, I, 0);
+}
+
 static void table_link(void)
 {
 	table_set(0, DATA_GPA, 16, W | N, 2);
+	table_set(2, DATA_GPA, 16, W, 0);
 	desc_set(0, TABLE_GPA, 32, I, 0);
 }
 
 static void (*const malform_tables[])(void) = {
 	table_odd, table_empty, table_large, table_away, table_next, table_nested, table_loop,
-	table_link,
+	table_link, table_overflow,
 };
 
 /* Returns true when the device refuses it, says so once, and works again after a reset. */
@@ -179,10 +195,12 @@ static void test_bad(void)
 		    "queue: malformed indirect tables are refused");
 
 	driver_init(rng, 0);
+	desc_set(QUEUE_NUM, DATA_GPA, 16, W, 0);
 	offer(rng, QUEUE_NUM);
 	serve(rng);
 	ktap_result(needs_reset(), "queue: a request that begins outside the table");
 	driver_init(rng, 0);
+	desc_set(0, DATA_GPA, 16, W, 0);
 	((struct vring_avail *)ram(AVAIL_GPA))->idx = QUEUE_NUM + 1;
 	reg_write(rng, VIRTIO_MMIO_QUEUE_NOTIFY, 0);
 	serve(rng);

@@ -408,6 +408,16 @@ int mmu_shadow_load(struct vcpu *vcpu);
 hpa_t mmu_shadow_cr3(const struct vcpu *vcpu);
 
 /**
+ * mmu_shadow_switch_fast() - another CR3 in the same mode, if its tables are at hand and up to date
+ * @vcpu: own thread, interrupts off; no REQ_MMU_RELOAD waits
+ * @cr3: the guest's value in IA-32e mode, without bit 63
+ * @commit: go over to them; else only say whether that can be done
+ *
+ * Return: whether it can be done. The CPU's TLB is the caller's.
+ */
+bool mmu_shadow_switch_fast(struct vcpu *vcpu, u64 cr3, bool commit);
+
+/**
  * mmu_shadow_fault() - a page fault that the CPU met on the shadow tables
  * @vcpu: own thread, interrupts on, vm->srcu held; may sleep
  * @gva: linear address

@@ -111,7 +111,7 @@ struct rmap_region {
  * @regions: struct rmap_region by frame / 512
  * @count: length of @pages
  * @vm, @vms: for the shrinker
- * @seq: rises whenever an entry was dropped because the guest's had changed
+ * @seq: rises when a guest table begins to be shadowed, and with each invalidation by a guest
  * @tlb_stale: some vCPU's TLB may hold what was dropped here; the next flush must not be spared
  */
 struct vm_shadow {
@@ -165,6 +165,13 @@ struct vcpu_shadow {
 	u8 nr_pages, nr_gptes, nr_chunks;
 	gfn_t want;
 };
+
+/* shadow_seq_bump() - what has been read of the guest's tables has to be read again. */
+static inline void shadow_seq_bump(struct vm_shadow *s)
+{
+	/* Pairs with smp_load_acquire() in fault_walk(). */
+	smp_store_release(&s->seq, s->seq + 1);
+}
 
 static inline struct shadow_page *shadow_sp(u64 pa)
 {

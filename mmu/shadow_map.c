@@ -23,7 +23,6 @@
  * @pkey: its protection key
  * @gva, @error: as the exit said
  * @seq: vm_shadow.seq when the walk began
- * @made: a table came into use whose entries were read before
  */
 struct shadow_fault {
 	struct paging p;
@@ -36,7 +35,6 @@ struct shadow_fault {
 	gva_t gva;
 	u32 error;
 	unsigned long seq;
-	bool made;
 };
 
 /* ---- The guest's walk ---- */
@@ -109,7 +107,8 @@ static int fault_walk(struct vcpu *vcpu, struct shadow_fault *f, struct guest_ex
 	 */
 	if (f->p.smap && vcpu->rflags & X86_EFLAGS_AC && vcpu_cpl(vcpu) < 3)
 		f->p.smap = false;
-	f->seq = READ_ONCE(vcpu->vm->mmu.shadow->seq);
+	/* Before any entry is read. Pairs with shadow_seq_bump(). */
+	f->seq = smp_load_acquire(&vcpu->vm->mmu.shadow->seq);
 	f->top = 0;
 	vcpu->mmu.table_unreadable = false;
 	if (paging_walk(&f->p, vcpu, f->gva, access, &f->result, &error, &f->trail)) {
@@ -139,14 +138,15 @@ static int fault_walk(struct vcpu *vcpu, struct shadow_fault *f, struct guest_ex
 }
 
 /*
- * Do the guest's tables still say what the walk found? Needed when somebody may have changed them
- * unseen since: a table that was not shadowed before, or that has been synced in between.
+ * Do the guest's tables still say what the walk found? Asked when a table came into use since that
+ * was written unseen before, or when any vCPU has invalidated something: what is mapped from an
+ * older walk would outlive that.
  */
 static bool fault_walk_holds(struct vcpu *vcpu, const struct shadow_fault *f)
 {
 	unsigned int level, size = shadow_gpte_size(f->role);
 
-	if (!f->top || (!f->made && f->seq == vcpu->vm->mmu.shadow->seq))
+	if (!f->top || f->seq == vcpu->vm->mmu.shadow->seq)
 		return true;
 	for (level = f->top; level >= f->result.level; level--) {
 		u64 now = 0;
@@ -217,7 +217,6 @@ static struct shadow_page *fault_descend(struct vcpu *vcpu, struct tdp_batch *b,
 		child = shadow_find(s, base, role);
 	}
 	if (!child) {
-		f->made |= !role.direct;
 		child = shadow_get(vcpu, b, base, role);
 		if (!child)
 			return NULL;
@@ -368,7 +367,6 @@ static int fault_map(struct vcpu *vcpu, struct shadow_fault *f, struct page_faul
 
 	tdp_batch_init(&b, vm, TDP_ZAP, false);
 	v->want = ~0ull;
-	f->made = false;
 	write_lock(&vm->mmu.lock);
 	if (!mmu_fault_is_stale(&vm->mmu, pf)) {
 		shadow_make_room(&b);

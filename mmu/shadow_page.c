@@ -116,6 +116,7 @@ struct shadow_page *shadow_get(struct vcpu *vcpu, struct tdp_batch *b, gfn_t gfn
 	s->count++;
 	if (!role.direct) {
 		sp->gpte = v->gptes[--v->nr_gptes];
+		shadow_seq_bump(s);
 		shadow_protect_gfn(b, gfn);
 		/* Nobody may go on writing to it unseen while its entries are read. */
 		shadow_flush(b);

@@ -236,6 +236,31 @@ int mmu_shadow_load(struct vcpu *vcpu)
 	return 0;
 }
 
+bool mmu_shadow_switch_fast(struct vcpu *vcpu, u64 cr3, bool commit)
+{
+	struct vcpu_shadow *v = vcpu->mmu.shadow;
+	u32 role = v->root[0].role.word;
+	unsigned int i;
+
+	cr3 &= GENMASK_ULL(vcpu->maxphyaddr - 1, 12);
+	/* A page that is out of step may be reached from there. */
+	if (shadow_pae_format(v->root[0].role) ||
+	    !list_empty_careful(&vcpu->vm->mmu.shadow->unsync))
+		return false;
+	for (i = 0; i < SHADOW_ROOTS; i++) {
+		const struct shadow_root *root = &v->root[i];
+
+		if (root->valid && root->cr3 == cr3 && root->role.word == role &&
+		    !READ_ONCE(root->sp[0]->invalid))
+			break;
+	}
+	if (i == SHADOW_ROOTS)
+		return false;
+	if (commit && i)
+		root_rotate(v, i);
+	return true;
+}
+
 hpa_t mmu_shadow_cr3(const struct vcpu *vcpu)
 {
 	return vcpu->mmu.shadow->root[0].pa;

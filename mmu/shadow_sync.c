@@ -107,7 +107,6 @@ static void sync_dropped(struct vcpu *vcpu)
 {
 	struct vm_shadow *s = vcpu->vm->mmu.shadow;
 
-	s->seq++;
 	vcpu_request(vcpu, REQ_TLB_FLUSH);
 	if (vcpu->vm->nr_vcpus > 1)
 		s->tlb_stale = true;
@@ -178,6 +177,7 @@ static void sync_contents(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_
 void shadow_sync_page(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_page *sp)
 {
 	list_del_init(&sp->unsync);
+	shadow_seq_bump(vcpu->vm->mmu.shadow);
 	shadow_protect_gfn(b, sp->gfn);
 	shadow_flush(b);
 	sync_contents(vcpu, b, sp);
@@ -239,8 +239,10 @@ void shadow_sync_root(struct vcpu *vcpu)
 		shadow_protect_gfn(&b, sp->gfn);
 	}
 	/* All are protected before any is read: one flush does. */
-	if (!list_empty(&todo))
+	if (!list_empty(&todo)) {
+		shadow_seq_bump(s);
 		shadow_flush(&b);
+	}
 	while (!list_empty(&todo)) {
 		sp = list_first_entry(&todo, struct shadow_page, unsync);
 		list_del_init(&sp->unsync);
@@ -319,6 +321,8 @@ void mmu_shadow_invlpg(struct vcpu *vcpu, gva_t gva)
 		return;
 	tdp_batch_init(&b, vm, TDP_ZAP, false);
 	write_lock(&vm->mmu.lock);
+	/* Also when nothing is mapped there: another vCPU may be about to. */
+	shadow_seq_bump(vm->mmu.shadow);
 	invlpg_upper(vcpu, &b);
 	sptep = invlpg_find(vcpu, gva);
 	if (sptep)

@@ -66,6 +66,7 @@ const fast_handler vmx_fast_handlers[NR_EXIT_REASONS] = {
 	[EXIT_IRQ_WINDOW]	= fast_irq_window,
 	[EXIT_CPUID]		= fast_cpuid,
 	[EXIT_VMCALL]		= fast_vmcall,
+	[EXIT_CR_ACCESS]	= fast_cr_access,
 	[EXIT_IO]		= fast_io,
 	[EXIT_RDMSR]		= fast_rdmsr,
 	[EXIT_WRMSR]		= fast_wrmsr,

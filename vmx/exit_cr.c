@@ -9,8 +9,8 @@
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 
+#include "guest_state.h"
 #include "irq.h"
-#include "vmx.h"
 
 static int finish(struct vcpu *vcpu, int refused)
 {
@@ -87,6 +87,44 @@ static int mov_from_cr(struct vcpu *vcpu, unsigned int cr, unsigned int reg)
 static unsigned long lmsw(unsigned long cr0, unsigned long msw)
 {
 	return (cr0 & ~0xeul) | (msw & 0xf);
+}
+
+/* The CPU's own translations are those of one root at a time. */
+static void switch_hardware_cr3(struct vcpu_vmx *vmx)
+{
+	struct invvpid_desc vpid = { .vpid = vmx->vpid };
+
+	vmcs_writel(VMCS_GUEST_CR3, mmu_shadow_cr3(&vmx->vcpu));
+	if (vmx->vpid)
+		vmx_invvpid(vmx_caps.ept_vpid & VPID_CAP_CONTEXT ? INVVPID_CONTEXT : INVVPID_ALL,
+			    vpid);
+}
+
+/* A switch between address spaces that this vCPU has shadow tables of: 64-bit MOV to CR3. */
+enum fast_result fast_cr_access(struct vcpu_vmx *vmx)
+{
+	struct vcpu *vcpu = &vmx->vcpu;
+	unsigned long qual, val;
+	unsigned int reg;
+
+	if (hw.ept || !(vcpu->efer & EFER_LMA) || vcpu_request_pending(vcpu))
+		return FAST_NONE;
+	qual = vmcs_readl(VMCS_EXIT_QUALIFICATION);
+	reg = FIELD_GET(CR_QUAL_REG, qual);
+	if (FIELD_GET(CR_QUAL_NUMBER, qual) != 3 || FIELD_GET(CR_QUAL_TYPE, qual) != CR_ACCESS_TO ||
+	    reg == REG_RSP || !(segs_read_rights(SEG_CS) & SEG_RIGHTS_L))
+		return FAST_NONE;
+	val = vcpu->regs[reg];
+	/* The guest does not own PCIDE: what is kept here is true. */
+	if (vcpu->cr4 & X86_CR4_PCIDE)
+		val &= ~X86_CR3_PCID_NOFLUSH;
+	if (!regs_cr3_valid(vcpu, val) || !mmu_shadow_switch_fast(vcpu, val, false) ||
+	    !vmx_skip_fast(vmx))
+		return FAST_NONE;
+	mmu_shadow_switch_fast(vcpu, val, true);
+	vcpu->cr3 = val;
+	switch_hardware_cr3(vmx);
+	return FAST_REENTER;
 }
 
 int handle_cr_access(struct vcpu *vcpu)

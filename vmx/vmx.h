@@ -122,7 +122,7 @@ struct vcpu_vmx {
 
 	u8 bp_len;			/* of the INT3 that user space was told of */
 	bool skip_pending;		/* a fast exit is done but for moving RIP */
-	/* Without unrestricted guest: VM entry refuses the state; it has changed since. */
+	/* Without unrestricted guest: VM entry refuses the state; found before it changed. */
 	bool refused, state_changed;
 
 	struct vmx_exit_info info;
@@ -372,6 +372,7 @@ DECLARE_HANDLER(wbinvd);
 DECLARE_HANDLER(xsetbv);
 DECLARE_HANDLER(descriptor_table);
 
+enum fast_result fast_cr_access(struct vcpu_vmx *vmx);
 enum fast_result fast_cpuid(struct vcpu_vmx *vmx);
 enum fast_result fast_rdmsr(struct vcpu_vmx *vmx);
 enum fast_result fast_wrmsr(struct vcpu_vmx *vmx);

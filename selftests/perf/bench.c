@@ -16,6 +16,10 @@
 #define MAX_ROUNDS 101
 #define FAULT_GPA 0x1000000UL
 #define FAULT_PAGES 64
+/* A second PML4; a page of the guest's, and its entry in GUEST_PT. */
+#define OTHER_CR3 0x60000
+#define OTHER_PAGE 0x70000
+#define OTHER_PTE (GUEST_PT + OTHER_PAGE / 4096 * 8)
 
 /**
  * struct target - a device under measurement
@@ -63,6 +67,14 @@ PROGRAM(loop_rdmsr, 64, LOOP("mov $0x1b, %r11d; xor %r12d, %r12d;", "rdmsr;"));
 PROGRAM(loop_vmcall, 64, LOOP("xor %r11d, %r11d; mov $0xffff, %r12d;", "vmcall;"));
 PROGRAM(loop_pic, 64, LOOP("xor %r11d, %r11d; xor %r12d, %r12d;", "in $0x21, %al;"));
 PROGRAM(loop_ioapic, 64, LOOP("mov $" GUEST_STR(GUEST_IOAPIC) ", %esi;", "mov %ecx, (%rsi);"));
+
+/* To another address space and back; R8 is even. Without shadow paging neither is an exit. */
+PROGRAM(loop_cr3, 64, LOOP("mov $" GUEST_STR(OTHER_CR3) ", %edi; mov $" GUEST_STR(GUEST_PML4)
+			   ", %esi;", "mov %rdi, %cr3; xchg %rsi, %rdi;"));
+PROGRAM(loop_invlpg, 64, LOOP("mov $" GUEST_STR(OTHER_PAGE) ", %edi;", "invlpg (%rdi);"));
+/* A page is given another frame, and used. */
+PROGRAM(loop_remap, 64, LOOP("mov $" GUEST_STR(OTHER_PAGE) ", %edi; mov $" GUEST_STR(OTHER_PTE)
+			     ", %esi;", "xorq $0x1000, (%rsi); invlpg (%rdi); mov (%rdi), %ecx;"));
 
 PROGRAM(user_out, 64, "1: out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
 PROGRAM(user_in, 64, "1: in $" GUEST_STR(PORT_TEST) ", %al; jmp 1b");
@@ -183,6 +195,9 @@ static const struct measure measures[] = {
 	{ "MMIO write to user", user_loop, &user_write, NULL, 32, 100 },
 	{ "MMIO read from user", user_loop, &user_read, NULL, 32, 100 },
 	{ "HLT to user", user_loop, &user_hlt, NULL, 32, 100 },
+	{ "CR3 switch", guest_loop, &loop_cr3, &loop_empty, 64, 100 },
+	{ "INVLPG", guest_loop, &loop_invlpg, &loop_empty, 64, 100 },
+	{ "PTE change, INVLPG, use", guest_loop, &loop_remap, &loop_empty, 64, 100 },
 	{ "4K fault", page_faults, &touch, NULL, FAULT_PAGES, 100 },
 	{ "VM+vCPU create, destroy", create_destroy, NULL, NULL, 1, 100 },
 	{ "GET+SET REGS, SREGS", registers, NULL, NULL, 8, 100 },
@@ -195,6 +210,7 @@ static void open_target(struct target *target, const char *path)
 	target->path = path;
 	tvm_use(path);
 	target->irq = tvm_create(TVM_PIT);
+	memcpy(target->irq->mem + OTHER_CR3, target->irq->mem + GUEST_PML4, PAGE);
 	target->irq_cpu = tvm_vcpu(target->irq, 0);
 	target->plain = tvm_create(0);
 	target->plain_cpu = tvm_vcpu(target->plain, 0);

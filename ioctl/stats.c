@@ -63,9 +63,16 @@ struct stats_file {
 	char id[STATS_NAME_SIZE];
 };
 
-/* The layout: header, id, descriptions, values. */
+/*
+ * The layout: header, id, descriptions, values. User space's struct kvm_stats_desc ends in a name
+ * of open length, which some kernels give one of their own.
+ */
 struct stats_desc {
-	struct kvm_stats_desc desc;
+	u32 flags;
+	s16 exponent;
+	u16 size;
+	u32 offset;
+	u32 bucket_size;
 	char name[STATS_NAME_SIZE];
 };
 
@@ -75,7 +82,7 @@ struct stats_image {
 	struct stats_desc desc[];
 };
 
-static_assert(sizeof(struct stats_desc) == sizeof(struct kvm_stats_desc) + STATS_NAME_SIZE);
+static_assert(offsetof(struct stats_desc, name) == offsetof(struct kvm_stats_desc, name));
 
 static size_t image_size(const struct stats_file *stats)
 {
@@ -98,9 +105,9 @@ static void image_fill(const struct stats_file *stats, struct stats_image *image
 	for (i = 0; i < stats->nr; i++) {
 		const struct stat_row *row = &stats->rows[i];
 
-		image->desc[i].desc.flags = row->flags;
-		image->desc[i].desc.size = 1;
-		image->desc[i].desc.offset = i * sizeof(u64);
+		image->desc[i].flags = row->flags;
+		image->desc[i].size = 1;
+		image->desc[i].offset = i * sizeof(u64);
 		strscpy(image->desc[i].name, row->name, STATS_NAME_SIZE);
 		values[i] = READ_ONCE(*(const u64 *)(stats->object + row->offset));
 	}

@@ -78,11 +78,14 @@ static_assert(offsetof(struct shared, nmis_sent) == 0x460, "nmis_sent");
 	#P "_handler: push %rax; push %rcx; push %rdx; push %rbx;" \
 	"mov 32(%rsp), %rbx; mov %rbx, %rcx; shl $6, %rcx; mov %gs:0, %rax;" \
 	"incq 0x20000(%rcx, %rax, 8);" \
-	EOI \
+	"call " #P "_eoi;" \
 	"cmpq $0, 0x20300(, %rbx, 8); je 1f;" \
 	"mov %ebx, %edx; mov $0x60, %eax;" SEND \
 	"1: pop %rbx; pop %rdx; pop %rcx; pop %rax; add $8, %rsp; iretq;" \
-	#P "_wake: push %rax; push %rcx; push %rdx;" EOI "pop %rdx; pop %rcx; pop %rax; iretq;" \
+	#P "_wake: push %rax; push %rcx; push %rdx;" \
+	"call " #P "_eoi; pop %rdx; pop %rcx; pop %rax; iretq;" \
+	#P "_eoi: " EOI "ret;" \
+	#P "_icr: " SEND_MAIN "ret;" \
 	/* An APIC takes nothing before it is enabled: all of them first. */ \
 	#P "_main: " START "lock incq 0x410(%r14); 8: pause; cmpq $4, 0x410(%r14); jb 8b; sti;" \
 	#P "_next: cmpq $0, 0x400(%r14); jne " #P "_finish;" \
@@ -104,7 +107,7 @@ static_assert(offsetof(struct shared, nmis_sent) == 0x460, "nmis_sent");
 	#P "_logical: or $0x800, %eax; mov %esi, %edx; add %rdi, %r12; jmp " #P "_send;" \
 	#P "_lowest: or $0x900, %eax; mov %esi, %edx; add $1, %r12; jmp " #P "_send;" \
 	#P "_broadcast: mov $-1, %edx; add $4, %r12;" \
-	#P "_send: mov %r12, 0x380(%r14, %r15, 8);" SEND_MAIN \
+	#P "_send: mov %r12, 0x380(%r14, %r15, 8); call " #P "_icr;" \
 	"mov %r15, %rbx; shl $6, %rbx; add %r14, %rbx;" \
 	"2: cli; mov (%rbx), %rax; add 8(%rbx), %rax; add 16(%rbx), %rax; add 24(%rbx), %rax;" \
 	"cmp %r12, %rax; je 4f; cmpq $0, 0x300(%r14, %r15, 8); je 3f; sti; hlt; jmp 2b;" \
@@ -112,7 +115,7 @@ static_assert(offsetof(struct shared, nmis_sent) == 0x460, "nmis_sent");
 	"4: sti; incq 0x440(%r14, %r15, 8); jmp " #P "_next;" \
 	#P "_nmi: mov $1, %ecx; xchg %ecx, 0x280(%r14); test %ecx, %ecx; je 5f; pause;" \
 	"jmp " #P "_nmi;" \
-	"5: incq 0x460(%r14); mov $0x400, %eax;" SEND_MAIN \
+	"5: incq 0x460(%r14); mov $0x400, %eax; call " #P "_icr;" \
 	"6: pause; mov 0x200(%r14), %rax; add 0x208(%r14), %rax; add 0x210(%r14), %rax;" \
 	"add 0x218(%r14), %rax; cmp 0x460(%r14), %rax; jne 6b; movl $0, 0x280(%r14);" \
 	"incq 0x440(%r14, %r15, 8); jmp " #P "_next;" \

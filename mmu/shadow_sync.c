@@ -211,12 +211,11 @@ static bool reaches(u64 *sptep, void *arg)
 }
 
 /* What was only dropped may wait for the other vCPUs' own flushes; what was zapped may not. */
-static void sync_end(struct tdp_batch *b)
+static void sync_flush(struct tdp_batch *b)
 {
+	lockdep_assert_held_write(&b->vm->mmu.lock);
 	if (b->flush)
 		shadow_flush(b);
-	write_unlock(&b->vm->mmu.lock);
-	tdp_batch_free(b);
 }
 
 void shadow_sync_root(struct vcpu *vcpu)
@@ -248,7 +247,9 @@ void shadow_sync_root(struct vcpu *vcpu)
 		list_del_init(&sp->unsync);
 		sync_contents(vcpu, &b, sp);
 	}
-	sync_end(&b);
+	sync_flush(&b);
+	write_unlock(&vm->mmu.lock);
+	tdp_batch_free(&b);
 }
 
 /* ---- INVLPG ---- */
@@ -327,5 +328,7 @@ void mmu_shadow_invlpg(struct vcpu *vcpu, gva_t gva)
 	sptep = invlpg_find(vcpu, gva);
 	if (sptep)
 		invlpg_leaf(vcpu, &b, sptep);
-	sync_end(&b);
+	sync_flush(&b);
+	write_unlock(&vm->mmu.lock);
+	tdp_batch_free(&b);
 }

@@ -144,15 +144,16 @@ static void renew_master(struct vm *vm)
  * Nobody enters with REQ_CLOCK, and serving it takes the lock: until that is free again, all are
  * outside.
  */
-static void lock_all_out(struct vm *vm)
+static void keep_all_out(struct vm *vm)
 {
-	spin_lock(&vm->clock.lock);
+	lockdep_assert_held(&vm->clock.lock);
 	vcpu_request_all(vm, REQ_CLOCK, true);
 }
 
 void pvclock_renew(struct vm *vm)
 {
-	lock_all_out(vm);
+	spin_lock(&vm->clock.lock);
+	keep_all_out(vm);
 	renew_master(vm);
 	spin_unlock(&vm->clock.lock);
 }
@@ -195,7 +196,8 @@ void pvclock_set(struct vm *vm, const struct kvm_clock_data *data)
 	struct vm_clock *clock = &vm->clock;
 	u64 value = data->clock, now;
 
-	lock_all_out(vm);
+	spin_lock(&clock->lock);
+	keep_all_out(vm);
 	renew_master(vm);
 	if (data->flags & KVM_CLOCK_REALTIME) {
 		now = ktime_get_real_ns();

@@ -225,7 +225,7 @@ void shadow_sync_root(struct vcpu *vcpu)
 	struct vm_shadow *s = vm->mmu.shadow;
 	struct shadow_page *sp, *next;
 	struct tdp_batch b;
-	LIST_HEAD(todo);
+	LIST_HEAD(late);
 
 	if (list_empty_careful(&s->unsync))
 		return;
@@ -234,16 +234,16 @@ void shadow_sync_root(struct vcpu *vcpu)
 	list_for_each_entry_safe(sp, next, &s->unsync, unsync) {
 		if (!page_reaches(sp, root))
 			continue;
-		list_move(&sp->unsync, &todo);
+		list_move(&sp->unsync, &late);
 		shadow_protect_gfn(&b, sp->gfn);
 	}
 	/* All are protected before any is read: one flush does. */
-	if (!list_empty(&todo)) {
+	if (!list_empty(&late)) {
 		shadow_seq_bump(s);
 		shadow_flush(&b);
 	}
-	while (!list_empty(&todo)) {
-		sp = list_first_entry(&todo, struct shadow_page, unsync);
+	while (!list_empty(&late)) {
+		sp = list_first_entry(&late, struct shadow_page, unsync);
 		list_del_init(&sp->unsync);
 		sync_contents(vcpu, &b, sp);
 	}

@@ -186,55 +186,100 @@ static void load_segment(struct vcpu *vcpu, const union save_area *area, unsigne
 	vcpu_set_segment(vcpu, &s, save_segs[i].seg);
 }
 
-static void save_state64(struct vcpu *vcpu, struct save64 *a)
+/* All but segments, in the form that both layouts are made from. */
+struct saved_state {
+	u64 gprs[NR_GPRS];
+	u64 rip, rflags, dr6, dr7, cr0, cr3, cr4, efer, smbase, revision, int_shadow;
+	u64 gdt_base, gdt_limit, idt_base, idt_limit;
+};
+
+struct save_place {
+	u16 offset;
+	u8 size;
+};
+
+static const struct {
+	u16 state;
+	struct save_place in64, in32;
+} save_fields[] = {
+#define PLACE(type, field) { offsetof(struct type, field), sizeof_field(struct type, field) }
+#define FIELD(state, in64, in32)							\
+	{ offsetof(struct saved_state, state), PLACE(save64, in64), PLACE(save32, in32) }
+	FIELD(rip, rip, eip),
+	FIELD(rflags, rflags, eflags),
+	FIELD(dr6, dr6, dr6),
+	FIELD(dr7, dr7, dr7),
+	FIELD(cr0, cr0, cr0),
+	FIELD(cr3, cr3, cr3),
+	FIELD(cr4, cr4, cr4),
+	FIELD(smbase, smbase, smbase),
+	FIELD(revision, revision, revision),
+	FIELD(int_shadow, int_shadow, int_shadow),
+	FIELD(gdt_base, gdtr.base, gdtr.base),
+	FIELD(gdt_limit, gdtr.limit, gdtr.limit),
+	FIELD(idt_base, idtr.base, idtr.base),
+	FIELD(idt_limit, idtr.limit, idtr.limit),
+#undef FIELD
+#undef PLACE
+};
+
+/* Little-endian: the lower bytes come first, what is not there is 0. */
+static void pack_state(const struct saved_state *state, union save_area *area, bool long_mode)
 {
-	struct kvm_dtable dt;
 	unsigned int i;
 
-	for (i = 0; i < NR_GPRS; i++)
-		a->gprs[NR_GPRS - 1 - i] = vcpu->regs[i];
-	a->rip = vcpu->rip;
-	a->rflags = vcpu->rflags;
-	a->dr6 = vcpu->dr6;
-	a->dr7 = vcpu->dr7;
-	a->cr0 = vcpu_cr0(vcpu);
-	a->cr3 = vcpu_cr3(vcpu);
-	a->cr4 = vcpu_cr4(vcpu);
-	a->efer = vcpu->efer;
-	a->smbase = vcpu->smbase;
-	a->revision = SMM_REVISION_64;
-	a->int_shadow = vcpu_interrupt_shadow(vcpu);
-	vcpu_get_gdt(vcpu, &dt);
-	a->gdtr.base = dt.base;
-	a->gdtr.limit = dt.limit;
-	vcpu_get_idt(vcpu, &dt);
-	a->idtr.base = dt.base;
-	a->idtr.limit = dt.limit;
+	for (i = 0; i < ARRAY_SIZE(save_fields); i++) {
+		struct save_place at = long_mode ? save_fields[i].in64 : save_fields[i].in32;
+
+		memcpy(area->bytes + at.offset, (const u8 *)state + save_fields[i].state, at.size);
+	}
+	for (i = 0; i < ARRAY_SIZE(area->p.gprs) && !long_mode; i++)
+		area->p.gprs[i] = state->gprs[i];
+	for (i = 0; i < NR_GPRS && long_mode; i++)
+		area->l.gprs[NR_GPRS - 1 - i] = state->gprs[i];
+	if (long_mode)
+		area->l.efer = state->efer;
 }
 
-static void save_state32(struct vcpu *vcpu, struct save32 *a)
+static void unpack_state(struct saved_state *state, const union save_area *area, bool long_mode)
 {
-	struct kvm_dtable dt;
 	unsigned int i;
 
-	for (i = 0; i < ARRAY_SIZE(a->gprs); i++)
-		a->gprs[i] = vcpu->regs[i];
-	a->eip = vcpu->rip;
-	a->eflags = vcpu->rflags;
-	a->dr6 = vcpu->dr6;
-	a->dr7 = vcpu->dr7;
-	a->cr0 = vcpu_cr0(vcpu);
-	a->cr3 = vcpu_cr3(vcpu);
-	a->cr4 = vcpu_cr4(vcpu);
-	a->smbase = vcpu->smbase;
-	a->revision = SMM_REVISION_32;
-	a->int_shadow = vcpu_interrupt_shadow(vcpu);
+	memset(state, 0, sizeof(*state));
+	for (i = 0; i < ARRAY_SIZE(save_fields); i++) {
+		struct save_place at = long_mode ? save_fields[i].in64 : save_fields[i].in32;
+
+		memcpy((u8 *)state + save_fields[i].state, area->bytes + at.offset, at.size);
+	}
+	for (i = 0; i < ARRAY_SIZE(area->p.gprs) && !long_mode; i++)
+		state->gprs[i] = area->p.gprs[i];
+	for (i = 0; i < NR_GPRS && long_mode; i++)
+		state->gprs[i] = area->l.gprs[NR_GPRS - 1 - i];
+	if (long_mode)
+		state->efer = area->l.efer;
+}
+
+static void save_state(struct vcpu *vcpu, struct saved_state *state)
+{
+	struct kvm_dtable dt;
+
+	memcpy(state->gprs, vcpu->regs, sizeof(state->gprs));
+	state->rip = vcpu->rip;
+	state->rflags = vcpu->rflags;
+	state->dr6 = vcpu->dr6;
+	state->dr7 = vcpu->dr7;
+	state->cr0 = vcpu_cr0(vcpu);
+	state->cr3 = vcpu_cr3(vcpu);
+	state->cr4 = vcpu_cr4(vcpu);
+	state->efer = vcpu->efer;
+	state->smbase = vcpu->smbase;
+	state->int_shadow = vcpu_interrupt_shadow(vcpu);
 	vcpu_get_gdt(vcpu, &dt);
-	a->gdtr.base = dt.base;
-	a->gdtr.limit = dt.limit;
+	state->gdt_base = dt.base;
+	state->gdt_limit = dt.limit;
 	vcpu_get_idt(vcpu, &dt);
-	a->idtr.base = dt.base;
-	a->idtr.limit = dt.limit;
+	state->idt_base = dt.base;
+	state->idt_limit = dt.limit;
 }
 
 /* ---- SMI ---- */
@@ -291,14 +336,15 @@ static void load_entry_state(struct vcpu *vcpu)
 static void enter_smm(struct vcpu *vcpu)
 {
 	bool long_mode = guest_has(vcpu, GF_LM);
+	struct saved_state state = {
+		.revision = long_mode ? SMM_REVISION_64 : SMM_REVISION_32,
+	};
 	union save_area area;
 
 	memset(&area, 0, sizeof(area));
+	save_state(vcpu, &state);
+	pack_state(&state, &area, long_mode);
 	save_segments(vcpu, &area, long_mode);
-	if (long_mode)
-		save_state64(vcpu, &area.l);
-	else
-		save_state32(vcpu, &area.p);
 	vcpu->smi_count++;
 	vcpu_set_smm(vcpu, true);
 	if (guest_write(vcpu, vcpu->smbase + SMM_SAVE_AREA, &area, sizeof(area))) {
@@ -351,48 +397,25 @@ static bool load_control_registers(struct vcpu *vcpu, u64 cr0, u64 cr3, u64 cr4)
 	return !pcid || !vcpu_set_cr3(vcpu, cr3);
 }
 
-static bool load_state64(struct vcpu *vcpu, const struct save64 *a)
+static bool load_state(struct vcpu *vcpu, const struct saved_state *state, bool long_mode)
 {
-	const struct kvm_dtable gdt = { .base = a->gdtr.base, .limit = a->gdtr.limit };
-	const struct kvm_dtable idt = { .base = a->idtr.base, .limit = a->idtr.limit };
-	unsigned int i;
+	const struct kvm_dtable gdt = { .base = state->gdt_base, .limit = state->gdt_limit };
+	const struct kvm_dtable idt = { .base = state->idt_base, .limit = state->idt_limit };
 
-	if (vcpu_set_dr(vcpu, 6, a->dr6) || vcpu_set_dr(vcpu, 7, a->dr7) ||
-	    vcpu_set_efer(vcpu, a->efer & ~(u64)EFER_LMA, false))
+	if (vcpu_set_dr(vcpu, 6, state->dr6) || vcpu_set_dr(vcpu, 7, state->dr7) ||
+	    vcpu_set_efer(vcpu, state->efer & ~(u64)EFER_LMA, false))
 		return false;
-	for (i = 0; i < NR_GPRS; i++)
-		vcpu->regs[i] = a->gprs[NR_GPRS - 1 - i];
+	/* The layout without long mode has no R8 to R15, and the guest neither. */
+	memcpy(vcpu->regs, state->gprs, (long_mode ? NR_GPRS : 8) * sizeof(vcpu->regs[0]));
 	vcpu->rsp_dirty = true;
-	vcpu_set_rip(vcpu, a->rip);
-	vcpu_set_rflags(vcpu, a->rflags & EFLAGS_DEFINED);
-	vcpu->smbase = a->smbase;
+	vcpu_set_rip(vcpu, state->rip);
+	vcpu_set_rflags(vcpu, state->rflags & EFLAGS_DEFINED);
+	vcpu->smbase = state->smbase;
 	vcpu_set_gdt(vcpu, &gdt);
 	vcpu_set_idt(vcpu, &idt);
-	if (!load_control_registers(vcpu, a->cr0, a->cr3, a->cr4))
+	if (!load_control_registers(vcpu, state->cr0, state->cr3, state->cr4))
 		return false;
-	vcpu_set_interrupt_shadow(vcpu, a->int_shadow);
-	return true;
-}
-
-static bool load_state32(struct vcpu *vcpu, const struct save32 *a)
-{
-	const struct kvm_dtable gdt = { .base = a->gdtr.base, .limit = a->gdtr.limit };
-	const struct kvm_dtable idt = { .base = a->idtr.base, .limit = a->idtr.limit };
-	unsigned int i;
-
-	if (vcpu_set_dr(vcpu, 6, a->dr6) || vcpu_set_dr(vcpu, 7, a->dr7))
-		return false;
-	for (i = 0; i < ARRAY_SIZE(a->gprs); i++)
-		vcpu->regs[i] = a->gprs[i];
-	vcpu->rsp_dirty = true;
-	vcpu_set_rip(vcpu, a->eip);
-	vcpu_set_rflags(vcpu, a->eflags & EFLAGS_DEFINED);
-	vcpu->smbase = a->smbase;
-	vcpu_set_gdt(vcpu, &gdt);
-	vcpu_set_idt(vcpu, &idt);
-	if (!load_control_registers(vcpu, a->cr0, a->cr3, a->cr4))
-		return false;
-	vcpu_set_interrupt_shadow(vcpu, a->int_shadow);
+	vcpu_set_interrupt_shadow(vcpu, state->int_shadow);
 	return true;
 }
 
@@ -416,6 +439,7 @@ static void leave_handler_state(struct vcpu *vcpu)
 static bool leave_smm(struct vcpu *vcpu)
 {
 	bool long_mode = guest_has(vcpu, GF_LM), loaded;
+	struct saved_state state;
 	union save_area area;
 	unsigned int i;
 
@@ -425,7 +449,8 @@ static bool leave_smm(struct vcpu *vcpu)
 		vmx_set_nmi_masked(vcpu, false);
 	vcpu_set_smm(vcpu, false);
 	leave_handler_state(vcpu);
-	loaded = long_mode ? load_state64(vcpu, &area.l) : load_state32(vcpu, &area.p);
+	unpack_state(&state, &area, long_mode);
+	loaded = load_state(vcpu, &state, long_mode);
 	/* After CR0 and EFER: the checks of a MOV to CR0 look at the CS that was. */
 	for (i = 0; i < ARRAY_SIZE(save_segs); i++)
 		load_segment(vcpu, &area, i, long_mode);

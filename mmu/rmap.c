@@ -39,10 +39,13 @@ void rmap_list_add(struct vcpu_shadow *v, unsigned long *head, u64 *sptep)
 	chunk = v->chunks[--v->nr_chunks];
 	chunk->next = NULL;
 	chunk->count = 0;
-	if (*head & RMAP_MANY)
+	chunk->below = 0;
+	if (*head & RMAP_MANY) {
 		chunk->next = rmap_chunk(*head);
-	else
+		chunk->below = rmap_list_count(*head);
+	} else {
 		chunk->spte[chunk->count++] = (u64 *)*head;
+	}
 	chunk->spte[chunk->count++] = sptep;
 	*head = (unsigned long)chunk | RMAP_MANY;
 }
@@ -72,6 +75,13 @@ void rmap_list_del(unsigned long *head, u64 *sptep)
 		}
 	}
 	WARN_ON_ONCE(1);
+}
+
+unsigned long rmap_list_count(unsigned long head)
+{
+	if (!(head & RMAP_MANY))
+		return !!head;
+	return rmap_chunk(head)->count + rmap_chunk(head)->below;
 }
 
 u64 *rmap_list_any(unsigned long head)
@@ -152,14 +162,14 @@ void rmap_destroy(struct vm_shadow *s)
 
 /* ---- Leaves ---- */
 
-static unsigned long *rmap_head(struct rmap_region *r, gfn_t gfn, u8 level)
+unsigned long *rmap_leaf_head(struct rmap_region *r, gfn_t gfn, u8 level)
 {
 	return level > 1 ? &r->large : &r->leaf[gfn & (SPTE_ENTRIES - 1)];
 }
 
 void rmap_leaf_add(struct vcpu_shadow *v, struct rmap_region *r, gfn_t gfn, u8 level, u64 *sptep)
 {
-	unsigned long *head = rmap_head(r, gfn, level);
+	unsigned long *head = rmap_leaf_head(r, gfn, level);
 
 	if (!*head)
 		r->used++;
@@ -173,7 +183,7 @@ void rmap_leaf_del(struct vm_shadow *s, gfn_t gfn, u8 level, u64 *sptep)
 
 	if (WARN_ON_ONCE(!r))
 		return;
-	head = rmap_head(r, gfn, level);
+	head = rmap_leaf_head(r, gfn, level);
 	rmap_list_del(head, sptep);
 	if (!*head)
 		r->used--;

@@ -64,6 +64,7 @@ union shadow_role {
  * @spt: the table; its struct page's private data points back
  * @gpte: NULL for direct pages; the guest's entry that each present entry was made from
  * @parents: list of the entries that point to this table (rmap.c)
+ * @search, @reached: answer to "does the root reach it?" of vm_shadow.search
  * @present: which entries are
  */
 struct shadow_page {
@@ -77,17 +78,26 @@ struct shadow_page {
 	u64 *spt;
 	u64 *gpte;
 	unsigned long parents;
+	unsigned long search;
+	bool reached;
 	DECLARE_BITMAP(present, SHADOW_ENTRIES);
 };
 
-/* A list of pointers to entries: 0 for none, the pointer itself for one, else a chunk's | 1. */
-#define RMAP_CHUNK_ENTRIES	14
+/*
+ * A list of pointers to entries: 0 for none, the pointer itself for one, else a chunk's | 1.
+ * @below is how many the following chunks hold.
+ */
+#define RMAP_CHUNK_ENTRIES	13
 
 struct rmap_chunk {
 	struct rmap_chunk *next;
 	unsigned long count;
+	unsigned long below;
 	u64 *spte[RMAP_CHUNK_ENTRIES];
 };
+
+/* Deleting searches the list, and the guest decides how often it maps a frame or links a table. */
+#define RMAP_LIST_MAX		1000
 
 /**
  * struct rmap_region - what maps the frames of one aligned 2 MiB
@@ -112,6 +122,7 @@ struct rmap_region {
  * @count: length of @pages
  * @vm, @vms: for the shrinker
  * @seq: rises when a guest table begins to be shadowed, and with each invalidation by a guest
+ * @search: number of the last search for what a root reaches
  * @tlb_stale: some vCPU's TLB may hold what was dropped here; the next flush must not be spared
  */
 struct vm_shadow {
@@ -123,6 +134,7 @@ struct vm_shadow {
 	struct vm *vm;
 	struct list_head vms;
 	unsigned long seq;
+	unsigned long search;
 	bool tlb_stale;
 };
 
@@ -207,6 +219,8 @@ void rmap_destroy(struct vm_shadow *s);
 /* rmap_list_add() and _del() - of leaves and parents alike. A chunk comes from the vCPU. */
 void rmap_list_add(struct vcpu_shadow *v, unsigned long *head, u64 *sptep);
 void rmap_list_del(unsigned long *head, u64 *sptep);
+/* rmap_list_count() - its length. Lists of RMAP_LIST_MAX are emptied before they grow further. */
+unsigned long rmap_list_count(unsigned long head);
 /* rmap_list_any() - some entry of the list, or NULL. */
 u64 *rmap_list_any(unsigned long head);
 typedef bool (*rmap_fn)(u64 *sptep, void *arg);
@@ -214,6 +228,8 @@ typedef bool (*rmap_fn)(u64 *sptep, void *arg);
 bool rmap_list_each(unsigned long head, rmap_fn fn, void *arg);
 /* rmap_leaf_add() and _del() - a leaf at @level that maps @gfn. */
 void rmap_leaf_add(struct vcpu_shadow *v, struct rmap_region *r, gfn_t gfn, u8 level, u64 *sptep);
+/* rmap_leaf_head() - their list. */
+unsigned long *rmap_leaf_head(struct rmap_region *r, gfn_t gfn, u8 level);
 void rmap_leaf_del(struct vm_shadow *s, gfn_t gfn, u8 level, u64 *sptep);
 
 /* ---- shadow_page.c ---- */
@@ -230,6 +246,8 @@ struct shadow_page *shadow_get(struct vcpu *vcpu, struct tdp_batch *b, gfn_t gfn
 			       union shadow_role role);
 /* shadow_drop() - clear a present entry, with all that hangs on it. */
 void shadow_drop(struct vm *vm, struct shadow_page *sp, unsigned int index);
+/* shadow_drop_list() - all entries of a list: of a region, which stays, or a page's parents. */
+void shadow_drop_list(struct tdp_batch *b, unsigned long *head);
 /* shadow_zap() - take a page out of use. Freed with @b, or by the last root's shadow_unref(). */
 void shadow_zap(struct tdp_batch *b, struct shadow_page *sp);
 void shadow_unref(struct vm *vm, struct shadow_page *sp);

@@ -10,6 +10,8 @@
 #include "shadow.h"
 
 #define SHADOW_MIN_PAGES	64
+/* Zapped at a time, before others may have the lock. */
+#define SHADOW_TRIM_STEP	64ul
 
 /* VMs with shadow pages; the one that gave last is last. */
 static LIST_HEAD(shadow_vms);
@@ -34,15 +36,22 @@ void shadow_make_room(struct tdp_batch *b)
 
 void shadow_trim(struct vm *vm, unsigned long goal)
 {
+	const struct vm_shadow *s = vm->mmu.shadow;
+	unsigned long before, after;
 	struct tdp_batch b;
 
-	tdp_batch_init(&b, vm, TDP_ZAP, true);
-	write_lock(&vm->mmu.lock);
-	shadow_reclaim(&b, goal);
-	if (b.flush)
-		shadow_flush(&b);
-	write_unlock(&vm->mmu.lock);
-	tdp_batch_free(&b);
+	do {
+		tdp_batch_init(&b, vm, TDP_ZAP, true);
+		write_lock(&vm->mmu.lock);
+		before = s->count;
+		shadow_reclaim(&b, max(goal, before - min(before, SHADOW_TRIM_STEP)));
+		after = s->count;
+		if (b.flush)
+			shadow_flush(&b);
+		write_unlock(&vm->mmu.lock);
+		tdp_batch_free(&b);
+		cond_resched();
+	} while (after > goal && after < before);
 }
 
 /* ---- The shrinker ---- */

@@ -221,6 +221,8 @@ static struct shadow_page *fault_descend(struct vcpu *vcpu, struct tdp_batch *b,
 		if (!child)
 			return NULL;
 	}
+	if (unlikely(rmap_list_count(child->parents) >= RMAP_LIST_MAX))
+		shadow_drop_list(b, &child->parents);
 	set_entry(sp, index, shadow_make_table(__pa(child->spt)), gpte);
 	rmap_list_add(vcpu->mmu.shadow, &child->parents, &sp->spt[index]);
 	return child;
@@ -241,6 +243,7 @@ static int fault_set_leaf(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_
 	u64 old = sp->spt[index], new;
 	gfn_t first = pf->gfn & ~(spte_span(level) - 1);
 	struct rmap_region *r = rmap_region(vm->mmu.shadow, pf->gfn);
+	unsigned long *head;
 
 	if (!r) {
 		vcpu->mmu.shadow->want = pf->gfn;
@@ -266,6 +269,9 @@ static int fault_set_leaf(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_
 		/* Rights may go, or the frame; the guest's own flush does not cover the host's. */
 		b->flush = true;
 	}
+	head = rmap_leaf_head(r, first, level);
+	if (unlikely(rmap_list_count(*head) >= RMAP_LIST_MAX))
+		shadow_drop_list(b, head);
 	set_entry(sp, index, new, f->top && !sp->role.direct ? f->trail.entry[level] : 0);
 	rmap_leaf_add(vcpu->mmu.shadow, r, first, level, &sp->spt[index]);
 	atomic64_inc(&vm->mmu.mapped[level - 1]);

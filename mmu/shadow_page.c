@@ -167,12 +167,14 @@ static void shadow_clear(struct vm *vm, struct shadow_page *sp)
 		shadow_drop(vm, sp, index);
 }
 
-static void shadow_unlink_parents(struct vm *vm, struct shadow_page *sp)
+void shadow_drop_list(struct tdp_batch *b, unsigned long *head)
 {
 	u64 *sptep;
 
-	while ((sptep = rmap_list_any(sp->parents)))
-		shadow_drop(vm, shadow_sp_of(sptep), shadow_index_of(sptep));
+	while ((sptep = rmap_list_any(*head))) {
+		shadow_drop(b->vm, shadow_sp_of(sptep), shadow_index_of(sptep));
+		b->flush = true;
+	}
 }
 
 /* ---- The end of a page ---- */
@@ -201,7 +203,7 @@ void shadow_zap(struct tdp_batch *b, struct shadow_page *sp)
 
 	lockdep_assert_held_write(&vm->mmu.lock);
 	shadow_clear(vm, sp);
-	shadow_unlink_parents(vm, sp);
+	shadow_drop_list(b, &sp->parents);
 	hlist_del_init(&sp->hash);
 	list_del_init(&sp->link);
 	list_del_init(&sp->unsync);

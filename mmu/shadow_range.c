@@ -8,17 +8,6 @@
 
 #include "shadow.h"
 
-static void zap_list(struct tdp_batch *b, unsigned long *head)
-{
-	u64 *sptep;
-
-	/* The list lives in the region, which stays while anything uses it. */
-	while ((sptep = rmap_list_any(*head))) {
-		shadow_drop(b->vm, shadow_sp_of(sptep), shadow_index_of(sptep));
-		b->flush = true;
-	}
-}
-
 static bool find_direct(u64 *sptep, void *arg)
 {
 	if (!shadow_sp_of(sptep)->role.direct)
@@ -58,7 +47,7 @@ static void range_frame(struct tdp_batch *b, struct rmap_region *r, gfn_t gfn)
 	case TDP_ZAP:
 		if (r->tables)
 			shadow_zap_gfn(b, gfn);
-		zap_list(b, head);
+		shadow_drop_list(b, head);
 		break;
 	case TDP_WRITE_PROTECT:
 		if (*head)
@@ -79,7 +68,7 @@ static void range_region(struct tdp_batch *b, struct rmap_region *r, gfn_t start
 	gfn_t gfn;
 
 	if (b->action == TDP_ZAP || b->action == TDP_WRITE_PROTECT)
-		zap_list(b, &r->large);
+		shadow_drop_list(b, &r->large);
 	else if (b->action != TDP_ZAP_SPLIT)
 		rmap_list_each(r->large, age_leaf, b);
 	for (gfn = start; gfn < end && r->used; gfn++)

@@ -187,27 +187,46 @@ void shadow_sync_page(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_page
 
 struct reach {
 	const struct shadow_root *root;
+	unsigned long search;
 };
 
-static bool reaches(u64 *sptep, void *arg);
+static bool page_reaches(struct shadow_page *sp, const struct reach *reach);
 
-static bool page_reaches(struct shadow_page *sp, const struct shadow_root *root)
+static bool entry_reaches(u64 *sptep, void *arg)
 {
-	struct reach reach = { .root = root };
+	return page_reaches(shadow_sp_of(sptep), arg);
+}
+
+static bool is_root(const struct shadow_page *sp, const struct shadow_root *root)
+{
 	unsigned int i;
 
 	for (i = 0; i < ARRAY_SIZE(root->sp); i++)
 		if (root->sp[i] == sp)
 			return true;
-	/* As deep as there are levels of paging. */
-	return rmap_list_each(sp->parents, reaches, &reach);
+	return false;
 }
 
-static bool reaches(u64 *sptep, void *arg)
+/*
+ * As deep as there are levels of paging. There may be many ways from a page to the roots: each page
+ * is asked once in a search. Links that go meanwhile leave too many pages, never too few.
+ */
+static bool page_reaches(struct shadow_page *sp, const struct reach *reach)
 {
-	const struct reach *reach = arg;
+	if (sp->search != reach->search) {
+		sp->search = reach->search;
+		sp->reached = is_root(sp, reach->root) ||
+			      rmap_list_each(sp->parents, entry_reaches, (void *)reach);
+	}
+	return sp->reached;
+}
 
-	return page_reaches(shadow_sp_of(sptep), reach->root);
+static struct reach begin_search(struct vcpu *vcpu)
+{
+	return (struct reach) {
+		.root = &vcpu->mmu.shadow->root[0],
+		.search = ++vcpu->vm->mmu.shadow->search,
+	};
 }
 
 /* What was only dropped may wait for the other vCPUs' own flushes; what was zapped may not. */
@@ -220,10 +239,10 @@ static void sync_flush(struct tdp_batch *b)
 
 void shadow_sync_root(struct vcpu *vcpu)
 {
-	const struct shadow_root *root = &vcpu->mmu.shadow->root[0];
 	struct vm *vm = vcpu->vm;
 	struct vm_shadow *s = vm->mmu.shadow;
 	struct shadow_page *sp, *next;
+	struct reach reach;
 	struct tdp_batch b;
 	LIST_HEAD(late);
 
@@ -231,8 +250,9 @@ void shadow_sync_root(struct vcpu *vcpu)
 		return;
 	tdp_batch_init(&b, vm, TDP_ZAP, false);
 	write_lock(&vm->mmu.lock);
+	reach = begin_search(vcpu);
 	list_for_each_entry_safe(sp, next, &s->unsync, unsync) {
-		if (!page_reaches(sp, root))
+		if (!page_reaches(sp, &reach))
 			continue;
 		list_move(&sp->unsync, &late);
 		shadow_protect_gfn(&b, sp->gfn);
@@ -295,21 +315,13 @@ static void invlpg_leaf(struct vcpu *vcpu, struct tdp_batch *b, u64 *sptep)
 /* "Operations that Invalidate TLBs and Paging-Structure Caches": upper levels wholly. */
 static void invlpg_upper(struct vcpu *vcpu, struct tdp_batch *b)
 {
-	const struct shadow_root *root = &vcpu->mmu.shadow->root[0];
 	struct vm_shadow *s = vcpu->vm->mmu.shadow;
-	struct shadow_page *sp;
-	bool again;
+	struct reach reach = begin_search(vcpu);
+	struct shadow_page *sp, *next;
 
-	do {
-		again = false;
-		list_for_each_entry(sp, &s->unsync, unsync) {
-			if (sp->role.level == 1 || !page_reaches(sp, root))
-				continue;
+	list_for_each_entry_safe(sp, next, &s->unsync, unsync)
+		if (sp->role.level > 1 && page_reaches(sp, &reach))
 			shadow_sync_page(vcpu, b, sp);
-			again = true;
-			break;
-		}
-	} while (again);
 }
 
 void mmu_shadow_invlpg(struct vcpu *vcpu, gva_t gva)

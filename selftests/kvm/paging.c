@@ -522,4 +522,50 @@ TEST(tables_that_map_themselves)
 	EXPECT_EQ(0x10000040000, tcpu_sregs(cpu).cr2);
 }
 
+/* RCX times at RDI, RDX apart; then RSI times at RBX, a page apart; all of it R8 times. */
+PROGRAM(touch_all, 64,
+	"3: mov %rdi, %rax; mov %rcx, %r9; 1: incq (%rax); add %rdx, %rax; dec %r9; jnz 1b;"
+	"mov %rbx, %rax; mov %rsi, %r9; 2: incq (%rax); add $4096, %rax; dec %r9; jnz 2b;"
+	"dec %r8; jnz 3b; hlt");
+
+static void fill_table(u64 table, u64 entry)
+{
+	unsigned int i;
+
+	for (i = 0; i < 512; i++)
+		put_entry(MODE_LONG, table + i * 8, entry);
+}
+
+/* The guest decides how often a frame is mapped and a table linked; it costs the host no more. */
+TEST(one_frame_and_one_table_many_times)
+{
+	enum { MANY = 3 * 512, PDPT = 0x50000, PDS = 0x51000, PTS = 0x55000, PAGE_AT = 0x40000 };
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE, .rsp = KERNEL_STACK, .rflags = 2,
+		.rdi = BIT(39), .rcx = MANY, .rdx = BIT(21),
+		.rbx = BIT(39) + 3 * BIT(30), .rsi = MANY, .r8 = 3,
+	};
+	unsigned int i;
+	u64 value;
+
+	setup();
+	begin(MODE_LONG, CR0_WP, 0, 0);
+	put_entry(MODE_LONG, GUEST_PML4 + 8, PDPT | P | W);
+	for (i = 0; i < 4; i++)
+		put_entry(MODE_LONG, PDPT + i * 8, (PDS + i * PAGE) | P | W);
+	for (i = 0; i < 3; i++) {
+		fill_table(PDS + i * PAGE, PTS | P | W);
+		put_entry(MODE_LONG, PDS + 3 * PAGE + i * 8, (PTS + i * PAGE) | P | W);
+		fill_table(PTS + i * PAGE, PAGE_AT | P | W);
+	}
+	put_value(PAGE_AT, 0);
+	tcpu_load(cpu, &touch_all);
+	tcpu_set_sregs(cpu, &sregs);
+	tcpu_set_regs(cpu, &regs);
+	ASSERT_EQ(KVM_EXIT_HLT, tcpu_run(cpu))
+		tcpu_explain(cpu);
+	memcpy(&value, vm->mem + PAGE_AT, sizeof(value));
+	EXPECT_EQ(3 * 2 * MANY, value);
+}
+
 TEST_HARNESS_MAIN

@@ -211,11 +211,12 @@ void pvclock_set(struct vm *vm, const struct kvm_clock_data *data)
 
 /* ---- The vCPU's page ---- */
 
+/* Never 0: user space may ask for 1 kHz, and the ratio is rounded down. */
 static u32 guest_khz(const struct vcpu *vcpu)
 {
 	if (!vcpu->tsc_ratio)
 		return hw.tsc_khz;
-	return mul_u64_u64_shr(hw.tsc_khz, vcpu->tsc_ratio, hw.tsc_frac_bits);
+	return mul_u64_u64_shr(hw.tsc_khz, vcpu->tsc_ratio, hw.tsc_frac_bits) ?: 1;
 }
 
 /* The version is odd while the rest changes; the guest reads until it is even and the same. */

@@ -227,6 +227,21 @@ TEST_F(pvclock, unequal_tscs_are_not_called_stable)
 	tcpu_destroy(second);
 }
 
+/* The host's work must not grow with what a slow TSC leaves to be scaled. */
+TEST_F(pvclock, slowest_tsc)
+{
+	u64 before, after;
+
+	if (ioctl(self->cpu->fd, KVM_SET_TSC_KHZ, 1UL))
+		SKIP(return, "the CPU cannot scale the TSC");
+	ASSERT_TRUE(tcpu_wrmsr(self->cpu, MSR_SYSTEM_NEW, GUEST_DATA | 1));
+	before = guest_tsc(self->cpu);
+	after = guest_tsc(self->cpu);
+	EXPECT_EQ(0, self->page->version & 1);
+	EXPECT_NE(0, self->page->mul);
+	EXPECT_LE(before, after);
+}
+
 /* As a VMM moves it: the clock of one VM, with the time of day, becomes another's. */
 TEST_F(pvclock, moves_to_another_vm)
 {

@@ -466,6 +466,19 @@ int guest_read(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
 int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
 
 /**
+ * guest_write_nofault() - the same where nothing may sleep
+ * @vcpu: own thread, in any context
+ * @gpa: guest physical address
+ * @data: what to write
+ * @len: bytes; they may not cross a page
+ *
+ * Shadow paging is not told: whoever writes so has to follow with guest_cmpxchg() or guest_write()
+ * when it may sleep again.
+ * Return: 0, or -EFAULT as guest_write(), and when the page is not there at the moment.
+ */
+int guest_write_nofault(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
+
+/**
  * guest_cmpxchg() - atomic compare and exchange in guest memory
  * @vcpu: own thread or vcpu->lock held
  * @gpa: guest physical address, aligned to @len

@@ -137,6 +137,23 @@ int guest_read_nofault(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int le
 	return left ? -EFAULT : 0;
 }
 
+/* mmu.lock is not for callers with interrupts off: who holds it waits for other CPUs to answer. */
+int guest_write_nofault(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len)
+{
+	struct memslot *slot = vcpu_slot(vcpu, gpa_to_gfn(gpa));
+	unsigned long left;
+
+	if (!slot || (slot->flags & KVM_MEM_READONLY))
+		return -EFAULT;
+	pagefault_disable();
+	left = __copy_to_user_inatomic(guest_ptr(slot, gpa), data, len);
+	pagefault_enable();
+	if (left)
+		return -EFAULT;
+	memslot_mark_dirty(vcpu, slot, gpa_to_gfn(gpa));
+	return 0;
+}
+
 static unsigned int bytes_in_page(gpa_t gpa, unsigned int len)
 {
 	return min_t(unsigned int, len, PAGE_SIZE - offset_in_page(gpa));

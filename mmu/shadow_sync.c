@@ -89,6 +89,8 @@ void shadow_wrote(struct vm *vm, gfn_t gfn)
 	struct rmap_region *r;
 	struct tdp_batch b;
 
+	/* Who holds the lock waits for other CPUs to answer an interrupt. */
+	lockdep_assert_irqs_enabled();
 	tdp_batch_init(&b, vm, TDP_ZAP, false);
 	write_lock(&vm->mmu.lock);
 	r = rmap_region(vm->mmu.shadow, gfn);

@@ -6,7 +6,6 @@
  */
 #include <linux/sched.h>
 #include <linux/srcu.h>
-#include <linux/uaccess.h>
 
 #include "guest_state.h"
 #include "requests.h"
@@ -100,13 +99,12 @@ void steal_sched_out(struct vcpu *vcpu)
 	/* The process may be on its way out. */
 	if (current->mm != vcpu->vm->mm)
 		return;
-	pagefault_disable();
 	idx = srcu_read_lock(&vcpu->vm->srcu);
-	if (!guest_write(vcpu, steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted),
-			 &preempted, sizeof(preempted)))
+	if (!guest_write_nofault(vcpu,
+				 steal_gpa(vcpu) + offsetof(struct kvm_steal_time, preempted),
+				 &preempted, sizeof(preempted)))
 		vcpu->pv.marked = true;
 	srcu_read_unlock(&vcpu->vm->srcu, idx);
-	pagefault_enable();
 }
 
 int steal_set_msr(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)

@@ -58,6 +58,7 @@ enum { ADDRESS_SPACE_NORMAL, ADDRESS_SPACE_SMM, NR_ADDRESS_SPACES };
 #define MEMSLOTS_USER		32764	/* KVM_CAP_NR_MEMSLOTS */
 /* A private slot behind the user's: the page tables under which a guest runs that does not page. */
 #define MEMSLOT_IDENTITY	(MEMSLOTS_USER + 0)
+#define MEMSLOT_TSS		(MEMSLOTS_USER + 1)
 
 /* The MMU's part of struct vm. "mmu_lock" is @lock: held for reading to map, for writing to zap. */
 struct vm_mmu {
@@ -183,7 +184,7 @@ int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region *mem);
 /**
  * memslot_set_private() - kernel-owned slot backed by anonymous memory of the current process
  * @vm: the VM; vm->slots_lock held, may sleep
- * @id: MEMSLOT_IDENTITY
+ * @id: MEMSLOT_IDENTITY, MEMSLOT_TSS
  * @gpa: where, page aligned
  * @size: bytes, page aligned; 0 deletes
  *

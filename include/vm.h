@@ -90,6 +90,7 @@ struct vm {
 
 	gpa_t tss_addr;				/* KVM_SET_TSS_ADDR; vm->lock */
 	bool identity_mapped;			/* the tables are there; vm->lock */
+	bool vm86_tss;				/* the TSS is there; vm->lock to write */
 	gpa_t identity_map_addr;		/* KVM_SET_IDENTITY_MAP_ADDR; vm->lock */
 	u64 hypercall_exits;			/* KVM_CAP_EXIT_HYPERCALL: a bit per number */
 	unsigned int last_boosted;		/* (a) index of the last vCPU yielded to */

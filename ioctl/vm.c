@@ -177,7 +177,7 @@ static int vm_ioctl_enable_cap(struct vm *vm, void *arg)
 	return cap_enable(vm, arg);
 }
 
-/* Real mode runs without a TSS of ours; the address is only remembered. */
+/* Where real mode needs a TSS, the first vCPU that comes after this makes it. */
 static long vm_ioctl_set_tss_addr(struct vm *vm, unsigned long arg)
 {
 	if (arg > SZ_4G - 3 * PAGE_SIZE)

@@ -184,6 +184,8 @@ int handle_exception_nmi(struct vcpu *vcpu)
 		return reflect_debug(vcpu);
 	if (vector == VEC_UD)
 		return handle_invalid_opcode(vcpu);
+	if (unlikely(to_vmx(vcpu)->was_vm86))
+		return realmode_exception(vcpu, vector);
 	/* Intercepted for user space alone. */
 	if (vector == VEC_BP) {
 		to_vmx(vcpu)->bp_len = info->insn_len;

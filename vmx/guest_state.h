@@ -217,8 +217,9 @@ static inline bool regs_long_mode(const struct vcpu *vcpu)
  */
 void segs_read(struct vcpu *vcpu, struct em_segment *s, enum vcpu_seg which);
 void segs_write(struct vcpu *vcpu, const struct em_segment *s, enum vcpu_seg which);
-/* segs_read_rights() - access rights alone. Window open. */
+/* segs_read_rights(), segs_write_rights() - access rights alone. Window open. */
 u32 segs_read_rights(enum vcpu_seg which);
+void segs_write_rights(enum vcpu_seg which, u32 rights);
 
 /* ---- tsc.c ---- */
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Guests in states that VM entry refuses on a CPU without unrestricted guest: real mode, and what
- * real mode leaves in segment registers until they are loaded anew. The emulator runs them and
- * delivers their events, until the CPU can.
+ * real mode leaves in segment registers until they are loaded anew. The emulator runs what
+ * virtual-8086 mode (vm86.c) cannot, and delivers all events, until the CPU can.
  * This file must not enter the guest.
  */
 #include <linux/sched.h>
@@ -190,6 +190,29 @@ static int deliver_event(struct vcpu *vcpu)
 	return RUN_RESUME;
 }
 
+/* ---- Virtual-8086 mode ---- */
+
+static bool has_event(struct vcpu *vcpu)
+{
+	/* INT n does not ask for IF. */
+	return vcpu->interrupt.injected || vcpu_hw_has_event(vcpu);
+}
+
+bool realmode_enters(struct vcpu *vcpu)
+{
+	return !to_vmx(vcpu)->emulate_next && !has_event(vcpu) && vm86_fits(vcpu);
+}
+
+int realmode_exception(struct vcpu *vcpu, u8 vector)
+{
+	if (vm86_must_emulate(vector))
+		to_vmx(vcpu)->emulate_next = true;
+	else
+		/* Real mode has no error codes. */
+		vcpu_queue_exception(vcpu, vector);
+	return RUN_RESUME;
+}
+
 /* ---- The loop ---- */
 
 static bool others_wait(struct vcpu *vcpu)
@@ -207,15 +230,16 @@ int realmode_run(struct vcpu *vcpu)
 
 	vmx->info = (struct vmx_exit_info){};
 	for (n = 0; n < BATCH; n++) {
-		/* INT n does not ask for IF. */
-		if (unlikely(vcpu->interrupt.injected || vcpu_hw_has_event(vcpu))) {
+		if (unlikely(has_event(vcpu))) {
 			ret = deliver_event(vcpu);
-			if (ret != RUN_RESUME)
+			if (ret != RUN_RESUME || realmode_enters(vcpu))
 				return ret;
 		}
+		vmx->emulate_next = false;
 		ret = vcpu_emulate(vcpu, INVALID_GPA, 0);
 		vmx->state_changed = true;
-		if (ret != RUN_RESUME || others_wait(vcpu) || !realmode_needed(vcpu))
+		if (ret != RUN_RESUME || others_wait(vcpu) || !realmode_needed(vcpu) ||
+		    realmode_enters(vcpu))
 			return ret;
 	}
 	return RUN_RESUME;
@@ -226,15 +250,13 @@ int realmode_run(struct vcpu *vcpu)
 /* 4-MByte pages that map each address to itself, as a guest would write them: P, W, U, A, D, PS. */
 #define IDENTITY_PDE	0xe7u
 
-int vcpu_hw_prepare(struct vcpu *vcpu)
+static int identity_prepare(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
 	u32 *table;
 	u32 i;
 	int ret;
 
-	if (hw.unrestricted_guest || !hw.ept)
-		return 0;
 	lockdep_assert_held(&vm->lock);
 	if (vm->identity_mapped)
 		return 0;
@@ -254,4 +276,14 @@ int vcpu_hw_prepare(struct vcpu *vcpu)
 	}
 	kfree(table);
 	return ret;
+}
+
+int vcpu_hw_prepare(struct vcpu *vcpu)
+{
+	int ret;
+
+	if (hw.unrestricted_guest)
+		return 0;
+	ret = hw.ept ? identity_prepare(vcpu) : 0;
+	return ret ?: vm86_prepare(vcpu);
 }

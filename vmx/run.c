@@ -435,6 +435,38 @@ static enum stay_result stay(struct vcpu_vmx *vmx)
 	}
 }
 
+/*
+ * Real mode as virtual-8086 mode: one exit at a time, none finished here, as only outside of this
+ * the guest's state is what it seems. The emulator delivers events.
+ */
+static enum stay_result stay_vm86(struct vcpu_vmx *vmx)
+{
+	struct vm86_saved saved;
+	u32 reason;
+	int ret;
+
+	if (vmcs_read32(VMCS_ENTRY_INTR_INFO) & INTR_VALID) {
+		vmcs_write32(VMCS_ENTRY_INTR_INFO, 0);
+		return STAY_DONE;
+	}
+	vm86_begin(vmx, &saved);
+	ret = enter_once(vmx);
+	if (unlikely(ret)) {
+		vm86_end(vmx, &saved);
+		return ret == 1 ? STAY_FAILED : STAY_FAULTED;
+	}
+	vmx->vcpu.stat.exits++;
+	reason = vmcs_read32(VMCS_EXIT_REASON);
+	if (likely(!(reason & EXIT_REASON_ENTRY_FAIL)))
+		vmx->enter.flags |= VMX_ENTER_RESUME;
+	if (trace_kvmlet_exit_enabled())
+		trace_exit(&vmx->vcpu, reason);
+	read_exit(vmx, reason);
+	vm86_end(vmx, &saved);
+	vmx->was_vm86 = true;
+	return STAY_EXIT;
+}
+
 static int entry_failed(struct vcpu *vcpu, u32 error)
 {
 	vcpu->run->exit_reason = KVM_EXIT_FAIL_ENTRY;
@@ -495,6 +527,7 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
 	enum stay_result result;
+	bool vm86 = false;
 	u32 error = 0;
 	int ret;
 
@@ -506,8 +539,14 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 		if (vcpu_init_sipi_pending(vcpu))
 			return RUN_RESUME;
 	}
-	if (unlikely(!hw.unrestricted_guest) && realmode_needed(vcpu))
-		return realmode_run(vcpu);
+	if (unlikely(!hw.unrestricted_guest)) {
+		vmx->was_vm86 = false;
+		if (realmode_needed(vcpu)) {
+			vm86 = realmode_enters(vcpu);
+			if (!vm86)
+				return realmode_run(vcpu);
+		}
+	}
 
 	/* Who removes a slot waits for its readers: not for a guest that never exits. */
 	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
@@ -528,7 +567,7 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 		vmx->l1d_flush = true;
 	guest_time_begin(vmx);
 
-	result = stay(vmx);
+	result = unlikely(vm86) ? stay_vm86(vmx) : stay(vmx);
 
 	if (unlikely(result == STAY_FAILED))
 		error = vmcs_read32(VMCS_INSTRUCTION_ERROR);

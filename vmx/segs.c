@@ -35,6 +35,11 @@ u32 segs_read_rights(enum vcpu_seg which)
 	return vmcs_read32(seg_fields[which].rights);
 }
 
+void segs_write_rights(enum vcpu_seg which, u32 rights)
+{
+	vmcs_write32(seg_fields[which].rights, rights);
+}
+
 void segs_read(struct vcpu *vcpu, struct em_segment *s, enum vcpu_seg which)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);

@@ -124,6 +124,8 @@ struct vcpu_vmx {
 	bool skip_pending;		/* a fast exit is done but for moving RIP */
 	/* Without unrestricted guest: VM entry refuses the state; found before it changed. */
 	bool refused, state_changed;
+	/* The same: the last exit came from virtual-8086 mode; the next instruction is emulated. */
+	bool was_vm86, emulate_next;
 
 	struct vmx_exit_info info;
 
@@ -407,12 +409,31 @@ static inline void vmx_events_delivered(struct vcpu *vcpu)
 /* Requests that are served between window open and VM entry, with interrupts off. */
 #define REQS_IN_WINDOW	(BIT(REQ_EVENT) | BIT(REQ_TSC) | BIT(REQ_TPR) | BIT(REQ_UNBLOCK))
 
-/* ---- Without unrestricted guest (realmode.c) ---- */
+/* ---- Without unrestricted guest (realmode.c, vm86.c) ---- */
 
 /* realmode_needed() - does VM entry refuse the guest's state? No window. */
 bool realmode_needed(struct vcpu *vcpu);
+/* realmode_exception() - a guest's exception in virtual-8086 mode; returns as exit handlers. */
+int realmode_exception(struct vcpu *vcpu, u8 vector);
 /* realmode_run() - some instructions and events in the emulator; returns as vcpu_hw_run(). */
 int realmode_run(struct vcpu *vcpu);
+/* realmode_enters() - real mode that the CPU can run as virtual-8086 mode. No window. */
+bool realmode_enters(struct vcpu *vcpu);
+
+/* What virtual-8086 mode replaces for the length of a stay. */
+struct vm86_saved {
+	u32 rights[SEG_GS + 1];
+	struct em_segment tr;
+	unsigned long rflags, cr4;
+};
+
+/* vm86_prepare() - the TSS, if user space has given it a place. As vcpu_hw_prepare(). */
+int vm86_prepare(struct vcpu *vcpu);
+bool vm86_fits(struct vcpu *vcpu);
+/* vm86_begin(), vm86_end() - around a VM entry; window open. */
+void vm86_begin(struct vcpu_vmx *vmx, struct vm86_saved *saved);
+void vm86_end(struct vcpu_vmx *vmx, const struct vm86_saved *saved);
+bool vm86_must_emulate(u8 vector);
 /* What became of an event. */
 enum real_event { REAL_EVENT_DONE, REAL_EVENT_FAULT, REAL_EVENT_FAILED };
 /*

@@ -206,6 +206,30 @@ TEST(software_interrupt_in_real_mode)
 	EXPECT_EQ(0x3333, tcpu_regs(cpu).rcx);
 }
 
+/*
+ * What real mode costs on the CPU, in ticks: 60000 rounds with stores and PUSHF. The emulator would
+ * take thousands for each instruction.
+ */
+PROGRAM(rounds16, 16,
+	"rdtsc; mov %eax, %esi; mov $60000, %cx;"
+	"1: mov %cx, " GUEST_STR(GUEST_DATA) "; pushf; popf; cli; sti; loop 1b;"
+	"rdtsc; sub %esi, %eax; cli; hlt");
+
+TEST(real_mode_runs_on_the_cpu)
+{
+	struct tvm *vm = tvm_create(0);
+	struct tcpu *cpu = tvm_vcpu(vm, 0);
+	struct kvm_regs regs;
+
+	tcpu_mode(cpu, MODE_REAL);
+	tcpu_load(cpu, &rounds16);
+	ASSERT_EQ(KVM_EXIT_HLT, tcpu_run(cpu))
+		tcpu_explain(cpu);
+	regs = tcpu_regs(cpu);
+	EXPECT_GT(100 * 60000, (u32)regs.rax);
+	EXPECT_EQ(0, regs.rflags & 0x23000);
+}
+
 PROGRAM(read_high, 64, "mov (%rsi), %rax; hlt");
 
 TEST(own_page_tables)

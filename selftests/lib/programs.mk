@@ -2,7 +2,8 @@
 # Rules for a folder in which every .c file is one static program, linked with the library of this folder.
 # Must not run them; they need a machine with VMX.
 #
-# The folder's Makefile may set INCLUDES before it includes this.
+# The folder's Makefile may set INCLUDES before it includes this, and PARTS: files that are no programs. Their objects
+# are prerequisites, $(OUT)/lib/NAME.o, of the programs they belong to.
 
 OUT ?= build
 CC ?= gcc
@@ -11,7 +12,7 @@ PROGRAM_CFLAGS := -Wall -Wextra -Werror -std=gnu11 -fno-pie -static -no-pie -pth
 	-D_GNU_SOURCE -I../lib -I. $(INCLUDES) -MMD -MP
 
 LIB_OBJS := $(addprefix $(OUT)/lib/,tvm.o modes.o ops.o stubs.o)
-PROGRAMS := $(patsubst %.c,$(OUT)/%,$(wildcard *.c))
+PROGRAMS := $(patsubst %.c,$(OUT)/%,$(filter-out $(PARTS),$(wildcard *.c)))
 MAKEFILES := Makefile ../lib/programs.mk
 
 all: $(PROGRAMS)
@@ -25,8 +26,11 @@ $(OUT)/lib/%.o: ../lib/%.c $(MAKEFILES) | $(OUT)/lib
 $(OUT)/lib/%.o: ../lib/%.S $(MAKEFILES) | $(OUT)/lib
 	$(CC) $(PROGRAM_CFLAGS) -c -o $@ $<
 
+$(PARTS:%.c=$(OUT)/lib/%.o): $(OUT)/lib/%.o: %.c $(MAKEFILES) | $(OUT)/lib
+	$(CC) $(CFLAGS) $(PROGRAM_CFLAGS) -c -o $@ $<
+
 $(OUT)/%: %.c $(LIB_OBJS) $(MAKEFILES) | $(OUT)/lib
-	$(CC) $(CFLAGS) $(PROGRAM_CFLAGS) -MF $@.d -o $@ $< $(LIB_OBJS)
+	$(CC) $(CFLAGS) $(PROGRAM_CFLAGS) -MF $@.d -o $@ $< $(filter %.o,$^)
 
 clean:
 	rm -rf $(OUT)

@@ -71,10 +71,10 @@ static const struct control_set control_sets[NR_SETS] = {
 		       CPU2_INVPCID | CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_ENCLS |
 		       CPU2_PAUSE_LOOP },
 	[SET_EXIT] = { "VM-exit", VMX_MSR_EXIT, VMX_MSR_TRUE_EXIT,
-		       EXIT_HOST_64BIT | EXIT_SAVE_DEBUG | EXIT_SAVE_PAT | EXIT_LOAD_PAT |
-		       EXIT_SAVE_EFER | EXIT_LOAD_EFER, 0 },
+		       EXIT_HOST_64BIT | EXIT_SAVE_DEBUG,
+		       EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER },
 	[SET_ENTRY] = { "VM-entry", VMX_MSR_ENTRY, VMX_MSR_TRUE_ENTRY,
-			ENTRY_LOAD_DEBUG | ENTRY_LOAD_PAT | ENTRY_LOAD_EFER, 0 },
+			ENTRY_LOAD_DEBUG, ENTRY_LOAD_PAT | ENTRY_LOAD_EFER },
 };
 
 /*
@@ -152,6 +152,15 @@ static u32 __init optional_bits(int set)
 	return bits;
 }
 
+/* What VM entry loads and VM exit does not give back, or the other way round, is not used. */
+static void __init settle_pair(u32 exit, u32 entry)
+{
+	if ((vmx_caps.exit & exit) == exit && vmx_caps.entry & entry)
+		return;
+	vmx_caps.exit &= ~exit;
+	vmx_caps.entry &= ~entry;
+}
+
 static int __init settle_all(bool have_true)
 {
 	u32 *const controls[NR_SETS] = {
@@ -164,15 +173,21 @@ static int __init settle_all(bool have_true)
 		if (ret)
 			return ret;
 	}
+	settle_pair(EXIT_SAVE_EFER | EXIT_LOAD_EFER, ENTRY_LOAD_EFER);
+	settle_pair(EXIT_SAVE_PAT | EXIT_LOAD_PAT, ENTRY_LOAD_PAT);
 	if (!(vmx_caps.cpu & CPU_TPR_SHADOW))
 		vmx_caps.cpu |= CPU_CR8_LOAD | CPU_CR8_STORE;
 	return 0;
 }
 
-/* What shadow paging can do without is not used. */
+/*
+ * What shadow paging can do without is not used. Without the guest's own PAT and EFER.NXE its
+ * tables would mean something else than it thinks; no CPU has EPT and lacks these.
+ */
 static bool __init ept_is_usable(u64 cap)
 {
-	return (vmx_caps.cpu2 & CPU2_EPT) && (cap & EPT_CAP_WALK4) && (cap & EPT_CAP_WB) &&
+	return (vmx_caps.cpu2 & CPU2_EPT) && (vmx_caps.entry & ENTRY_LOAD_PAT) &&
+	       (vmx_caps.entry & ENTRY_LOAD_EFER) && (cap & EPT_CAP_WALK4) && (cap & EPT_CAP_WB) &&
 	       (cap & EPT_CAP_INVEPT) && (cap & (EPT_CAP_INVEPT_CONTEXT | EPT_CAP_INVEPT_ALL));
 }
 

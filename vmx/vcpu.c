@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Life of a vCPU's hardware half: allocation, RESET and INIT, and the controls that follow CPUID,
- * EFER and TSC.
+ * Life of a vCPU's hardware half: allocation, RESET and INIT, and the controls that follow CPUID
+ * and TSC.
  * It must not run the guest.
  */
 #include <linux/bitmap.h>
@@ -146,38 +146,6 @@ void vmx_cpuid_changed(struct vcpu *vcpu)
 	vmx_msr_bitmap_update(vcpu);
 }
 
-/*
- * "Checks on Guest Control Registers": LME goes with CR0.PG, which is always set for a CPU without
- * unrestricted guest. Shadow tables use NX whether the guest does or not.
- */
-static u64 hardware_efer(const struct vcpu *vcpu)
-{
-	u64 efer = vcpu->efer;
-
-	if (!hw.unrestricted_guest && !(efer & EFER_LMA))
-		efer &= ~(u64)EFER_LME;
-	if (!hw.ept && boot_cpu_has(X86_FEATURE_NX))
-		efer |= EFER_NX;
-	return efer;
-}
-
-void vmx_efer_changed(struct vcpu *vcpu)
-{
-	struct vcpu_vmx *vmx = to_vmx(vcpu);
-
-	vmcs_get(vmx);
-	if (vcpu->efer & EFER_LMA)
-		vmx_entry_set(vmx, ENTRY_GUEST_64BIT);
-	else
-		vmx_entry_clear(vmx, ENTRY_GUEST_64BIT);
-	vmcs_write64(VMCS_GUEST_EFER, hardware_efer(vcpu));
-	vmx->state_changed = true;
-	if (!hw.ept)
-		vcpu_request(vcpu, REQ_MMU_RELOAD);
-	vmx_switch_reload(vmx);
-	vmcs_put(vmx);
-}
-
 void vmx_tsc_update(struct vcpu *vcpu)
 {
 	struct vcpu_vmx *vmx = to_vmx(vcpu);
@@ -311,6 +279,9 @@ static int alloc_parts(struct vcpu_vmx *vmx)
 	ret = vmcs_alloc(&vmx->vmcs);
 	if (ret)
 		return ret;
+	ret = vmx_efer_alloc(vmx);
+	if (ret)
+		return ret;
 	vmx->msr_bitmap = (unsigned long *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vmx->msr_bitmap || !host_fpu_alloc(&vmx->guest_fpu))
 		return -ENOMEM;
@@ -356,6 +327,7 @@ void vcpu_hw_free(struct vcpu *vcpu)
 	if (vmx->has_fpu)
 		host_fpu_free(&vmx->guest_fpu);
 	free_page((unsigned long)vmx->msr_bitmap);
+	kfree(vmx->efer_areas);
 	kvfree(vcpu->cpuid);
 	kfree(vmx);
 }

@@ -366,8 +366,8 @@ static void setup_host(struct vcpu_vmx *vmx)
 	vmcs_writel(VMCS_HOST_RIP, (unsigned long)vmx_vmexit);
 	vmcs_write32(VMCS_HOST_SYSENTER_CS, native_read_msr(MSR_IA32_SYSENTER_CS));
 	vmcs_writel(VMCS_HOST_SYSENTER_EIP, native_read_msr(MSR_IA32_SYSENTER_EIP));
-	vmcs_write64(VMCS_HOST_EFER, native_read_msr(MSR_EFER));
-	vmcs_write64(VMCS_HOST_PAT, native_read_msr(MSR_IA32_CR_PAT));
+	if (vmx_caps.exit & EXIT_LOAD_PAT)
+		vmcs_write64(VMCS_HOST_PAT, native_read_msr(MSR_IA32_CR_PAT));
 }
 
 u32 vmx_disable_exits_supported(void)
@@ -421,8 +421,6 @@ static void setup_controls(struct vcpu_vmx *vmx)
 	vmcs_write32(VMCS_PF_ERROR_MATCH, 0);
 	vmcs_write32(VMCS_CR3_TARGET_COUNT, 0);
 	vmcs_write32(VMCS_EXIT_MSR_STORE_COUNT, 0);
-	vmcs_write32(VMCS_EXIT_MSR_LOAD_COUNT, 0);
-	vmcs_write32(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
 }
 
 void vmcs_setup(struct vcpu_vmx *vmx)
@@ -431,6 +429,7 @@ void vmcs_setup(struct vcpu_vmx *vmx)
 
 	setup_controls(vmx);
 	setup_host(vmx);
+	vmx_efer_setup(vmx);
 	vmcs_write64(VMCS_LINK_POINTER, ~0ull);
 	vmcs_write64(VMCS_GUEST_DEBUGCTL, 0);
 	vmcs_write64(VMCS_MSR_BITMAP, __pa(vmx->msr_bitmap));

@@ -144,6 +144,7 @@ struct vcpu_vmx {
 	u64 switched[NR_SWITCHED_MSRS];
 
 	unsigned long *msr_bitmap;	/* one page */
+	struct vmx_efer_areas *efer_areas;	/* NULL where VM entry loads IA32_EFER by itself */
 	struct fpu_guest guest_fpu;
 	bool l1d_flush;			/* the host may have left secrets in L1D */
 	bool ready;			/* the VMCS has its constant fields */
@@ -196,6 +197,13 @@ void vmcs_module_exit(void);
 
 /* vmcs_setup() - write all constant fields of a new VMCS; between vmcs_get() and vmcs_put(). */
 void vmcs_setup(struct vcpu_vmx *vmx);
+
+/*
+ * vmx_efer_alloc(), vmx_efer_setup() - what switching IA32_EFER needs (efer.c); the second as
+ * vmcs_setup().
+ */
+int vmx_efer_alloc(struct vcpu_vmx *vmx);
+void vmx_efer_setup(struct vcpu_vmx *vmx);
 
 /* Toggle controls; the cached value saves needless VMWRITEs. Window open. */
 static __always_inline void vmx_control_write(enum vmcs_field field, u32 *cached, u32 val)

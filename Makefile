@@ -25,6 +25,7 @@ help:
 	@echo '  make check-unit        the pure parts, in user space'
 	@echo '  make check-kvm         the selftests of the API (HOST=, CPU=)'
 	@echo '  make check-boot        a guest on each CPU model and both hosts'
+	@echo '  make ladder            the same from Penryn on, and with ept=0 and unrestricted_guest=0, beside kvm_intel'
 	@echo '  make check-runner      disks, network, console, memory kinds, and a loaded SMP guest'
 	@echo "  make kvm-selftests     KVM's own selftests on kvmlet, beside kvm_intel (HOST=, CPU=, TESTS=, ARGS=)"
 	@echo "  make check-full        make check, and the whole of KVM's selftests on both hosts"
@@ -57,6 +58,9 @@ kvm-selftests:
 vmm:
 	selftests/vmm/run --on $(or $(ON),kvmlet) --host $(if $(filter file,$(origin HOST)),6.12,$(HOST)) $(CASES)
 
+ladder:
+	selftests/ladder $(ARGS)
+
 check-build check-unit check-kvm check-boot check-runner:
 	HOST=$(HOST) CPU=$(CPU) selftests/check $(@:check-%=%)
 
@@ -66,4 +70,4 @@ clean:
 	rm -rf build
 	find selftests -type d -name build -prune -exec rm -rf {} +
 
-.PHONY: all help module userspace install demo bench check check-full kvm-selftests vmm check-build check-unit check-kvm check-boot check-runner clean
+.PHONY: all help module userspace install demo bench check check-full kvm-selftests ladder vmm check-build check-unit check-kvm check-boot check-runner clean

@@ -178,7 +178,7 @@ int handle_exception_nmi(struct vcpu *vcpu)
 	    !(info->idt_info & INTR_VALID))
 		vmx_set_nmi_masked(vcpu, true);
 
-	if (vector == VEC_PF)
+	if (vector == VEC_PF && !hw.ept)
 		return handle_page_fault(vcpu);
 	if (vector == VEC_DB)
 		return reflect_debug(vcpu);

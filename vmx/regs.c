@@ -258,6 +258,7 @@ static void switch_identity_map(struct vcpu *vcpu, bool on)
 	}
 	vmcs_writel(VMCS_GUEST_CR4, hardware_cr4(vcpu, vcpu_cr4(vcpu)));
 	vmcs_put(vmx);
+	vmx->identity_map = on;
 }
 
 void regs_put_cr0(struct vcpu *vcpu, unsigned long val)
@@ -274,9 +275,9 @@ void regs_put_cr0(struct vcpu *vcpu, unsigned long val)
 	vmcs_writel(VMCS_CR0_SHADOW, val);
 	vmcs_writel(VMCS_GUEST_CR0, hardware_cr0(val));
 	vmcs_put(vmx);
+	if (!hw.unrestricted_guest && hw.ept && vmx->identity_map == !!(val & X86_CR0_PG))
+		switch_identity_map(vcpu, !(val & X86_CR0_PG));
 	if ((old ^ val) & X86_CR0_PG) {
-		if (!hw.unrestricted_guest && hw.ept)
-			switch_identity_map(vcpu, !(val & X86_CR0_PG));
 		regs_put_cr3(vcpu, vcpu->cr3);
 		regs_flush(vcpu);
 	}

@@ -124,6 +124,8 @@ struct vcpu_vmx {
 	bool skip_pending;		/* a fast exit is done but for moving RIP */
 	/* Without unrestricted guest: VM entry refuses the state; found before it changed. */
 	bool refused, state_changed;
+	/* The same, with EPT: the CPU pages by the map of each address to itself. */
+	bool identity_map;
 	/* The same: the last exit came from virtual-8086 mode; the next instruction is emulated. */
 	bool was_vm86, emulate_next;
 

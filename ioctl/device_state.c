@@ -42,15 +42,18 @@ static int vm_ioctl_irq_line_status(struct vm *vm, void *arg)
 	return 0;
 }
 
-static int vm_ioctl_signal_msi(struct vm *vm, void *arg)
+/* A copy of constant size needs no look at what it is copied to: a device sends many of these. */
+static long vm_ioctl_signal_msi(struct vm *vm, unsigned long arg)
 {
-	const struct kvm_msi *msi = arg;
+	struct kvm_msi msi;
 
+	if (copy_from_user(&msi, (void __user *)arg, sizeof(msi)))
+		return -EFAULT;
 	if (!irqchip_in_kernel(vm))
 		return vm_refuse(vm, -EINVAL, "the VM has no in-kernel interrupt controllers", 0);
-	if (msi->flags)
-		return vm_refuse(vm, -EINVAL, "unknown flags of an MSI", msi->flags);
-	return irq_msi_send(vm, msi);
+	if (msi.flags)
+		return vm_refuse(vm, -EINVAL, "unknown flags of an MSI", msi.flags);
+	return irq_msi_send(vm, &msi);
 }
 
 static int vm_ioctl_irqfd(struct vm *vm, void *arg)
@@ -205,7 +208,7 @@ const struct vm_ioctl device_ioctls[] = {
 	  .data = vm_ioctl_irq_line },
 	{ KVM_IRQ_LINE_STATUS, sizeof(struct kvm_irq_level), IO_IN | IO_OUT | IO_IRQCHIP,
 	  .data = vm_ioctl_irq_line_status },
-	{ KVM_SIGNAL_MSI, sizeof(struct kvm_msi), IO_IN, .data = vm_ioctl_signal_msi },
+	{ KVM_SIGNAL_MSI, .raw = vm_ioctl_signal_msi },
 	{ KVM_IRQFD, sizeof(struct kvm_irqfd), IO_IN, .data = vm_ioctl_irqfd },
 	{ KVM_SET_GSI_ROUTING, .raw = vm_ioctl_set_gsi_routing },
 	{ KVM_CREATE_IRQCHIP, .flags = IO_LOCK, .raw = vm_ioctl_create_irqchip },

@@ -51,13 +51,17 @@ void vcpu_kick(struct vcpu *vcpu)
 	int me, cpu;
 
 	/*
-	 * A blocked vCPU is not in guest mode; rcuwait_wake_up() orders the request before its
-	 * look at the waiter.
+	 * The request comes before both looks. Pairs with the barrier of set_current_state() in
+	 * rcuwait_wait_event(), and with the one after the store of IN_GUEST_MODE in vmx/run.c: who
+	 * is seen neither waiting nor in guest mode looks at the requests later than this.
 	 */
-	if (rcuwait_wake_up(&vcpu->wait)) {
+	smp_mb();
+	if (rcuwait_active(&vcpu->wait) && rcuwait_wake_up(&vcpu->wait)) {
 		WRITE_ONCE(vcpu->ready, true);
 		return;
 	}
+	if (READ_ONCE(vcpu->mode) != IN_GUEST_MODE)
+		return;
 
 	me = get_cpu();
 	if (vcpu_mark_exiting(vcpu) == IN_GUEST_MODE) {

@@ -5,9 +5,11 @@
  * Must not judge what it cannot compare: limits apply only when both devices are there.
  */
 #include <getopt.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -16,6 +18,12 @@
 #define MAX_ROUNDS 101
 #define FAULT_GPA 0x1000000UL
 #define FAULT_PAGES 64
+#define VECTORS 32
+#define FIRST_VECTOR 0x40
+#define FIRST_GSI 32
+/* Where loop_ipi and ping have what is not their loop. */
+#define IPI_HANDLER (GUEST_CODE + 0x100)
+#define IPI_PONG (GUEST_CODE + 0x200)
 /* A second PML4; a page of the guest's, and its entry in GUEST_PT. */
 #define OTHER_CR3 0x60000
 #define OTHER_PAGE 0x70000
@@ -29,12 +37,21 @@
  * @irq_cpu: the first's vCPU
  * @plain_cpu: the second's vCPU
  * @pages: FAULT_PAGES of memory, at FAULT_GPA of the second
+ * @msi: a VM whose vCPU is sent messages, with an irqfd for each of VECTORS
+ * @msi_cpu: its first vCPU; both are in x2APIC mode
+ * @pong_cpu: its second
+ * @lapic: the state of that one's local APIC without any request
+ * @eventfd: of the irqfds
  */
 struct target {
 	const char *path;
 	struct tvm *irq, *plain;
 	struct tcpu *irq_cpu, *plain_cpu;
 	u8 *pages;
+	struct tvm *msi;
+	struct tcpu *msi_cpu, *pong_cpu;
+	struct kvm_lapic_state lapic;
+	int eventfd[VECTORS];
 };
 
 /**
@@ -75,6 +92,26 @@ PROGRAM(loop_invlpg, 64, LOOP("mov $" GUEST_STR(OTHER_PAGE) ", %edi;", "invlpg (
 /* A page is given another frame, and used. */
 PROGRAM(loop_remap, 64, LOOP("mov $" GUEST_STR(OTHER_PAGE) ", %edi; mov $" GUEST_STR(OTHER_PTE)
 			     ", %esi;", "xorq $0x1000, (%rsi); invlpg (%rdi); mov (%rdi), %ecx;"));
+
+#define ICR 0x830
+#define SEND(apic_id) "mov $" GUEST_STR(ICR) ", %ecx; mov $0x40, %eax; mov $" #apic_id ", %edx; wrmsr;"
+#define AT_OFFSET(name, offset) "; .org guest_" #name "_start + " #offset ";"
+/* Ends the interrupt; keeps what the loops hold. */
+#define END_INTERRUPT \
+	"push %rax; push %rcx; push %rdx;" \
+	"mov $0x80b, %ecx; xor %eax, %eax; xor %edx, %edx; wrmsr;" \
+	"pop %rdx; pop %rcx; pop %rax; iretq"
+
+/* To itself, taken and ended at once. */
+PROGRAM(loop_ipi, 64, LOOP("sti;", SEND(0)) AT_OFFSET(loop_ipi, 0x100) END_INTERRUPT);
+/*
+ * To the other vCPU, which halts, and back from there. The first time is not measured: the other
+ * one's thread may not have begun.
+ */
+PROGRAM(ping, 64,
+	LOOP(SEND(1) "sti; hlt; cli;", SEND(1) "sti; hlt; cli;") AT_OFFSET(ping, 0x100) END_INTERRUPT
+	AT_OFFSET(ping, 0x200) "1: sti; hlt; cli;" SEND(0) "dec %r8; jnz 1b;"
+	"out %al, $" GUEST_STR(PORT_TEST));
 
 PROGRAM(user_out, 64, "1: out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b");
 PROGRAM(user_in, 64, "1: in $" GUEST_STR(PORT_TEST) ", %al; jmp 1b");
@@ -122,6 +159,76 @@ static u64 guest_loop(struct target *target, const struct measure *m)
 	u64 with = run_loop(target->irq_cpu, m, m->code);
 
 	return with - run_loop(target->irq_cpu, m, m->empty);
+}
+
+static u64 self_ipi(struct target *target, const struct measure *m)
+{
+	u64 with = run_loop(target->msi_cpu, m, m->code);
+
+	return with - run_loop(target->msi_cpu, m, m->empty);
+}
+
+static void *run_pong(void *arg)
+{
+	struct tcpu *cpu = arg;
+
+	if (tcpu_run(cpu) != KVM_EXIT_IO || !tcpu_is_out(cpu, PORT_TEST))
+		tcpu_explain(cpu);
+	return NULL;
+}
+
+static u64 ipi_round_trip(struct target *target, const struct measure *m)
+{
+	struct kvm_regs regs = {
+		.rip = IPI_PONG, .rsp = GUEST_FREE + PAGE, .rflags = 2, .r8 = m->count + 1,
+	};
+	pthread_t thread;
+	u64 ticks;
+
+	tcpu_set_regs(target->pong_cpu, &regs);
+	tcpu_load(target->msi_cpu, m->code);
+	if (pthread_create(&thread, NULL, run_pong, target->pong_cpu))
+		tvm_die("pthread_create: %m");
+	ticks = run_loop(target->msi_cpu, m, m->code);
+	pthread_join(thread, NULL);
+	return ticks;
+}
+
+/* No request of the round before is left: each message is news. */
+static void forget_requests(struct target *target)
+{
+	if (ioctl(target->msi_cpu->fd, KVM_SET_LAPIC, &target->lapic))
+		tvm_die("KVM_SET_LAPIC: %m");
+}
+
+static u64 signal_msi(struct target *target, const struct measure *m)
+{
+	struct kvm_msi msi = { .address_lo = 0xfee00000 };
+	unsigned int i;
+	u64 start;
+
+	forget_requests(target);
+	start = tvm_rdtsc();
+	for (i = 0; i < m->count; i++) {
+		msi.data = FIRST_VECTOR + i;
+		if (ioctl(target->msi->fd, KVM_SIGNAL_MSI, &msi) != 1)
+			tvm_die("KVM_SIGNAL_MSI: %m");
+	}
+	return tvm_rdtsc() - start;
+}
+
+static u64 irqfd(struct target *target, const struct measure *m)
+{
+	const u64 one = 1;
+	unsigned int i;
+	u64 start;
+
+	forget_requests(target);
+	start = tvm_rdtsc();
+	for (i = 0; i < m->count; i++)
+		if (write(target->eventfd[i], &one, sizeof(one)) != sizeof(one))
+			tvm_die("eventfd: %m");
+	return tvm_rdtsc() - start;
 }
 
 static u64 user_loop(struct target *target, const struct measure *m)
@@ -190,6 +297,10 @@ static const struct measure measures[] = {
 	{ "VMCALL", guest_loop, &loop_vmcall, &loop_empty, 64, 100 },
 	{ "PIC port in", guest_loop, &loop_pic, &loop_empty, 64, 50 },
 	{ "IOAPIC MMIO write", guest_loop, &loop_ioapic, &loop_empty, 32, 100 },
+	{ "IPI to itself, EOI", self_ipi, &loop_ipi, &loop_empty, 32, 100 },
+	{ "IPI, HLT, IPI back, HLT", ipi_round_trip, &ping, NULL, 32, 100 },
+	{ "SIGNAL_MSI", signal_msi, NULL, NULL, VECTORS, 100 },
+	{ "irqfd", irqfd, NULL, NULL, VECTORS, 100 },
 	{ "port out to user", user_loop, &user_out, NULL, 32, 100 },
 	{ "port in from user", user_loop, &user_in, NULL, 32, 100 },
 	{ "MMIO write to user", user_loop, &user_write, NULL, 32, 100 },
@@ -205,6 +316,63 @@ static const struct measure measures[] = {
 
 #define MEASURES (ARRAY_SIZE(measures))
 
+static struct tcpu *open_x2apic(struct target *target, unsigned int id)
+{
+	struct kvm_mp_state running = { .mp_state = KVM_MP_STATE_RUNNABLE };
+	struct tcpu *cpu = tvm_vcpu(target->msi, id);
+	u64 base;
+
+	if (ioctl(cpu->fd, KVM_SET_MP_STATE, &running) || !tcpu_get_msr(cpu, 0x1b, &base) ||
+	    !tcpu_set_msr(cpu, 0x1b, base | 0xc00) || !tcpu_wrmsr(cpu, 0x80f, 0x1ff) ||
+	    !tcpu_wrmsr(cpu, 0x835, 0x10000))
+		tvm_die("%s: x2APIC", target->path);
+	tcpu_settle(cpu);
+	return cpu;
+}
+
+static void open_messages(struct target *target)
+{
+	struct {
+		struct kvm_irq_routing head;
+		struct kvm_irq_routing_entry entry[VECTORS];
+	} table = { .head.nr = VECTORS };
+	unsigned int i;
+
+	target->msi = tvm_create(TVM_IRQCHIP);
+	target->msi_cpu = open_x2apic(target, 0);
+	target->pong_cpu = open_x2apic(target, 1);
+	tvm_gate(target->msi_cpu, FIRST_VECTOR, IPI_HANDLER);
+	if (ioctl(target->msi_cpu->fd, KVM_GET_LAPIC, &target->lapic))
+		tvm_die("KVM_GET_LAPIC: %m");
+	for (i = 0; i < VECTORS; i++) {
+		table.entry[i].gsi = FIRST_GSI + i;
+		table.entry[i].type = KVM_IRQ_ROUTING_MSI;
+		table.entry[i].u.msi.address_lo = 0xfee00000;
+		table.entry[i].u.msi.data = FIRST_VECTOR + i;
+	}
+	if (ioctl(target->msi->fd, KVM_SET_GSI_ROUTING, &table))
+		tvm_die("KVM_SET_GSI_ROUTING: %m");
+	for (i = 0; i < VECTORS; i++) {
+		struct kvm_irqfd args = { .gsi = FIRST_GSI + i };
+
+		target->eventfd[i] = eventfd(0, 0);
+		args.fd = target->eventfd[i];
+		if (ioctl(target->msi->fd, KVM_IRQFD, &args))
+			tvm_die("KVM_IRQFD: %m");
+	}
+}
+
+static void close_messages(struct target *target)
+{
+	unsigned int i;
+
+	for (i = 0; i < VECTORS; i++)
+		close(target->eventfd[i]);
+	tcpu_destroy(target->msi_cpu);
+	tcpu_destroy(target->pong_cpu);
+	tvm_destroy(target->msi);
+}
+
 static void open_target(struct target *target, const char *path)
 {
 	target->path = path;
@@ -218,10 +386,12 @@ static void open_target(struct target *target, const char *path)
 	madvise(target->pages, FAULT_PAGES * PAGE, MADV_NOHUGEPAGE);
 	if (tvm_slot(target->plain, 2, 0, FAULT_GPA, FAULT_PAGES * PAGE, target->pages))
 		tvm_die("%s: memory slot: %m", path);
+	open_messages(target);
 }
 
 static void close_target(struct target *target)
 {
+	close_messages(target);
 	tcpu_destroy(target->irq_cpu);
 	tcpu_destroy(target->plain_cpu);
 	tvm_destroy(target->irq);

@@ -82,6 +82,7 @@ struct vm_mmu {
 	int root_level;			/* (c) 4 or 5 */
 	gfn_t max_gfn;			/* (c) last frame the tables and the host can address */
 	u32 dirty_ring_entries;		/* vm->lock; fixed once a vCPU exists; 0: bitmaps */
+	u32 logging;			/* slots that log dirty pages; vm->slots_lock */
 	u32 manual_dirty;		/* KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE and the like */
 	u32 pages_wanted;		/* KVM_SET_NR_MMU_PAGES; vm->slots_lock */
 	atomic64_t mapped[3];		/* leaf entries present: 4K, 2M, 1G */
@@ -246,6 +247,13 @@ int mmu_enable_dirty_ring(struct vm *vm, u64 bytes);
  * Return: how many there were, or -EINVAL when the VM has no rings.
  */
 long mmu_reset_dirty_rings(struct vm *vm);
+
+/**
+ * mmu_mark_dirty() - the CPU's own list names a frame: note the write where its slot logs
+ * @vcpu: the vCPU that wrote; own thread, vm->srcu held or interrupts off
+ * @gfn: any frame
+ */
+void mmu_mark_dirty(struct vcpu *vcpu, gfn_t gfn);
 
 /**
  * dirty_ring_soft_full() - must user space empty the ring before the guest goes on?

@@ -20,6 +20,7 @@ enum vcpu_request {
 	REQ_UNBLOCK,		/* wake from HLT whatever the interrupt state */
 	REQ_TSC,		/* offset or scale of the TSC has changed */
 	REQ_STEPPED,		/* an instruction done by us was to be stepped: KVM_EXIT_DEBUG */
+	REQ_PML,		/* whether the CPU shall list the pages it writes has changed */
 	REQ_MSR_BITMAP,		/* which MSRs the guest reaches without an exit has changed */
 	REQ_TPR,		/* recompute the TPR threshold */
 	REQ_DIRTY_RING,		/* user space must empty the dirty ring first */

@@ -18,6 +18,7 @@ struct vcpu;
  * struct hw_features - what this machine's VMX offers and the module parameters left on
  * @ept:		extended page tables
  * @ept_ad:		accessed and dirty flags in EPT
+ * @pml:		the CPU lists the pages whose dirty flag it sets, for dirty logs
  * @ept_2m:		2-MByte leaves in EPT
  * @ept_1g:		1-GByte leaves in EPT
  * @ept_5level:		EPT walks of 5 levels
@@ -39,7 +40,7 @@ struct vcpu;
  * Filled before the device node appears, constant afterwards.
  */
 struct hw_features {
-	bool ept, ept_ad, ept_2m, ept_1g, ept_5level;
+	bool ept, ept_ad, pml, ept_2m, ept_1g, ept_5level;
 	bool vpid, unrestricted_guest, flexpriority, tsc_scaling, tpr_shadow;
 	bool invpcid, rdtscp, xsaves;
 	u8 maxphyaddr;

@@ -8,6 +8,7 @@
 #include <linux/mm.h>
 
 #include "internal.h"
+#include "requests.h"
 
 /*
  * Take those of @mask out of a word, and make their pages fault on the next write. mmu.lock held
@@ -67,6 +68,24 @@ static void dirty_snapshot(struct vm *vm, struct memslot *slot, unsigned long *s
 	write_unlock(&vm->mmu.lock);
 }
 
+void mmu_mark_dirty(struct vcpu *vcpu, gfn_t gfn)
+{
+	struct memslot *slot = vcpu_slot(vcpu, gfn);
+
+	if (slot)
+		memslot_mark_dirty(vcpu, slot, gfn);
+}
+
+/*
+ * What a running guest has written is in its CPU's list, which it empties when it leaves the guest:
+ * a log that is read holds all that was written before.
+ */
+static void dirty_collect(struct vm *vm)
+{
+	if (hw.pml)
+		vcpu_request_all(vm, REQ_PML, true);
+}
+
 /* The slot of a log, or NULL and the errno in *@r. vm->slots_lock held. */
 static struct memslot *dirty_slot(struct vm *vm, u32 id, int *r)
 {
@@ -97,6 +116,7 @@ static int dirty_get_log_locked(struct vm *vm, const struct kvm_dirty_log *log)
 
 	if (!slot)
 		return r;
+	dirty_collect(vm);
 	bitmap = slot->dirty_bitmap;
 	if (!vm->mmu.manual_dirty) {
 		bitmap = dirty_buffer(slot);

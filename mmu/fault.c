@@ -144,7 +144,7 @@ void mmu_fault_mark_dirty(struct vcpu *vcpu, const struct page_fault *pf)
 
 	if (pf->write)
 		memslot_mark_dirty(vcpu, pf->slot, pf->gfn);
-	else if (memslot_logs(pf->slot))
+	else if (memslot_logs(pf->slot) && !hw.pml)
 		return;
 	if (!pf->map_writable || !pf->has_page)
 		return;

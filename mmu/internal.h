@@ -30,7 +30,7 @@ static inline unsigned int mmu_address_spaces(void)
 
 enum tdp_action {
 	TDP_ZAP,		/* clear leaves; detach tables wholly within the range */
-	TDP_WRITE_PROTECT,	/* take W out of 4K leaves, which larger ones are split into */
+	TDP_WRITE_PROTECT,	/* notice writes to 4K leaves anew; larger ones are split */
 	TDP_ZAP_SPLIT,		/* detach tables of 4K leaves: larger leaves may come back */
 	TDP_AGE,		/* report and clear the accessed state of leaves */
 	TDP_TEST_YOUNG,		/* report it */

@@ -21,6 +21,7 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "requests.h"
 
 /* KVM's own limit, so that bitmaps stay addressable. */
 #define MEMSLOT_MAX_PAGES	((1ULL << 31) - 1)
@@ -219,10 +220,28 @@ static void memslot_retire(struct vm *vm, struct memslot *old, const struct mems
 	call_rcu(&old->rcu, memslot_free_rcu);
 }
 
+/*
+ * Count the slots that log. The first has each vCPU's CPU list what it writes: from before anything
+ * is mapped with the dirty flag clear, and for guests that run as much as for those that do not.
+ */
+static void memslot_count_logging(struct vm *vm, const struct memslot *slot, int change)
+{
+	u32 count = vm->mmu.logging;
+
+	if (!slot || !memslot_logs(slot))
+		return;
+	WRITE_ONCE(vm->mmu.logging, count + change);
+	if (hw.pml && !count != !vm->mmu.logging)
+		vcpu_request_all(vm, REQ_PML, true);
+}
+
 static int memslot_change(struct vm *vm, struct memslot *old, struct memslot *new)
 {
-	int r = memslot_publish(vm, old, new);
+	int r;
 
+	memslot_count_logging(vm, new, 1);
+	r = memslot_publish(vm, old, new);
+	memslot_count_logging(vm, r ? new : old, -1);
 	if (r)
 		return vm_refuse(vm, r, "no memory for the slot trees", 0);
 	if (new)

@@ -21,7 +21,7 @@ u64 spte_make_leaf(const struct spte_leaf *leaf, bool ad)
 		spte |= SPTE_MEMTYPE_WB << SPTE_MEMTYPE_SHIFT | SPTE_IPAT;
 	/* The access that asked for the entry follows at once: spare the CPU its locked updates. */
 	if (ad)
-		spte |= SPTE_A | (leaf->write ? SPTE_D : 0);
+		spte |= SPTE_A | (leaf->write && !leaf->clean ? SPTE_D : 0);
 	return spte;
 }
 

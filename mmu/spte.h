@@ -60,6 +60,7 @@ static_assert(!(SPTE_PRESENT & SPTE_RWX));
  * @pfn: first host frame of the block, aligned to the block
  * @level: 1 for 4K, 2 for 2M, 3 for 1G
  * @write: the guest may write now
+ * @clean: nothing has been written, and the CPU's dirty flag shall tell when something is
  * @exec: the guest may execute
  * @host_writable: the guest may be allowed to write later without asking the host again
  * @uncached: leave the memory type to the guest, uncached at most; else write-back whatever the
@@ -69,6 +70,7 @@ struct spte_leaf {
 	u64 pfn;
 	u8 level;
 	bool write;
+	bool clean;
 	bool exec;
 	bool host_writable;
 	bool uncached;

@@ -113,7 +113,8 @@ static int tdp_set_leaf(struct vcpu *vcpu, struct page_fault *pf, u64 *sptep, u6
 	const struct spte_leaf leaf = {
 		.pfn = pf->pfn & ~(spte_span(pf->goal_level) - 1),
 		.level = pf->goal_level,
-		.write = pf->map_writable && (pf->write || !memslot_logs(pf->slot)),
+		.write = pf->map_writable && (pf->write || hw.pml || !memslot_logs(pf->slot)),
+		.clean = !pf->write && memslot_logs(pf->slot),
 		.exec = exec,
 		.host_writable = pf->map_writable,
 		.uncached = pf->uncached,
@@ -257,17 +258,22 @@ static bool tdp_split(struct tdp_batch *b, u64 *sptep, unsigned int level)
 	return true;
 }
 
-/* A large leaf is here only when it could not be split; it comes back as 4K. */
+/*
+ * Have the next write noticed: the CPU lists what becomes dirty, or the write faults. A large leaf
+ * is here only when it could not be split; it comes back as 4K.
+ */
 static void tdp_write_protect_leaf(struct tdp_batch *b, u64 *sptep, u64 spte, unsigned int level)
 {
+	/* A tracked leaf's W is in its saved bits. */
+	u64 take = hw.pml ? SPTE_D : SPTE_W | SPTE_W << SPTE_SAVED_SHIFT;
+
 	if (level > 1) {
 		tdp_zap_entry(b, sptep, level);
 		return;
 	}
-	/* A tracked leaf's W is in its saved bits. */
-	if (!(spte & (SPTE_W | SPTE_W << SPTE_SAVED_SHIFT)))
+	if (!(spte & take))
 		return;
-	while (!try_cmpxchg64(sptep, &spte, spte & ~(SPTE_W | SPTE_W << SPTE_SAVED_SHIFT)))
+	while (!try_cmpxchg64(sptep, &spte, spte & ~take))
 		;
 	b->flush = true;
 }

@@ -25,9 +25,9 @@ MODULE_PARM_DESC(unrestricted_guest, "let the CPU run guests without paging and 
 static bool param_eptad = true;
 module_param_named(eptad, param_eptad, bool, 0444);
 MODULE_PARM_DESC(eptad, "use accessed and dirty bits of EPT");
-static bool param_pml;
+static bool param_pml = true;
 module_param_named(pml, param_pml, bool, 0444);
-MODULE_PARM_DESC(pml, "page-modification logging; reads N: dirty pages are found by write protection");
+MODULE_PARM_DESC(pml, "page-modification logging: dirty pages are found without faults");
 static bool param_apicv;
 module_param_named(enable_apicv, param_apicv, bool, 0444);
 MODULE_PARM_DESC(enable_apicv, "APIC virtualization; reads N: the APIC is virtualized by exits");
@@ -69,7 +69,7 @@ static const struct control_set control_sets[NR_SETS] = {
 		       0,
 		       CPU2_EPT | CPU2_UNRESTRICTED | CPU2_VPID | CPU2_RDTSCP | CPU2_WBINVD |
 		       CPU2_INVPCID | CPU2_XSAVES | CPU2_TSC_SCALING | CPU2_ENCLS |
-		       CPU2_PAUSE_LOOP },
+		       CPU2_PAUSE_LOOP | CPU2_PML },
 	[SET_EXIT] = { "VM-exit", VMX_MSR_EXIT, VMX_MSR_TRUE_EXIT,
 		       EXIT_HOST_64BIT | EXIT_SAVE_DEBUG,
 		       EXIT_SAVE_PAT | EXIT_LOAD_PAT | EXIT_SAVE_EFER | EXIT_LOAD_EFER },
@@ -229,6 +229,8 @@ static void __init fill_features(void)
 	hw.ept = cpu2 & CPU2_EPT;
 	hw.unrestricted_guest = cpu2 & CPU2_UNRESTRICTED;
 	hw.ept_ad = hw.ept && param_eptad && (cap & EPT_CAP_AD);
+	/* What is logged is that a dirty flag is set. */
+	hw.pml = hw.ept_ad && param_pml && (cpu2 & CPU2_PML);
 	/* Any CPU's own paging has 2-MByte pages, which shadow paging uses. */
 	hw.ept_2m = !hw.ept || cap & EPT_CAP_2M;
 	hw.ept_1g = hw.ept && cap & EPT_CAP_1G;
@@ -251,7 +253,7 @@ static void __init fill_features(void)
 	param_eptad = hw.ept_ad;
 	param_vpid = hw.vpid;
 	param_flexpriority = hw.flexpriority;
-	param_pml = false;
+	param_pml = hw.pml;
 	param_apicv = false;
 	param_timer = false;
 }
@@ -264,9 +266,9 @@ static void __init announce(void)
 			hw.tsc_scaling ? ", TSC scaling" : "", hw.xsaves ? ", XSAVES" : "");
 		return;
 	}
-	pr_info("kvmlet: VMX with EPT%s%s%s%s%s%s%s%s%s\n",
+	pr_info("kvmlet: VMX with EPT%s%s%s%s%s%s%s%s%s%s\n",
 		hw.ept_ad ? " A/D" : "", hw.ept_2m ? " 2M" : "", hw.ept_1g ? " 1G" : "",
-		hw.ept_5level ? " 5-level" : "",
+		hw.ept_5level ? " 5-level" : "", hw.pml ? ", PML" : "",
 		hw.unrestricted_guest ? ", unrestricted guest" : "", hw.vpid ? ", VPID" : "",
 		hw.tpr_shadow ? ", TPR shadow" : "", hw.tsc_scaling ? ", TSC scaling" : "",
 		hw.xsaves ? ", XSAVES" : "");

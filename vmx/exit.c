@@ -57,6 +57,7 @@ static const exit_handler exit_handlers[NR_EXIT_REASONS] = {
 	[EXIT_ENCLS]			= handle_undefined,
 	[EXIT_XSAVES]			= handle_undefined,
 	[EXIT_XRSTORS]			= handle_undefined,
+	[EXIT_PML_FULL]			= handle_pml_full,
 	[EXIT_UMWAIT]			= handle_undefined,
 	[EXIT_TPAUSE]			= handle_undefined,
 };

@@ -52,6 +52,16 @@ static noinline void serve_pv_requests(struct vcpu *vcpu)
 		steal_update(vcpu);
 }
 
+#define REQS_CONTROLS	(BIT(REQ_MSR_BITMAP) | BIT(REQ_PML))
+
+static noinline void serve_control_requests(struct vcpu *vcpu)
+{
+	if (vcpu_take_request(vcpu, REQ_MSR_BITMAP))
+		vmx_msr_bitmap_update(vcpu);
+	if (vcpu_take_request(vcpu, REQ_PML))
+		vmx_pml_update(vcpu);
+}
+
 /* Shadow tables ask for the flush that loads CR3 themselves. */
 static int load_root(struct vcpu *vcpu)
 {
@@ -85,8 +95,8 @@ static int serve_requests(struct vcpu *vcpu)
 	}
 	if (unlikely(vcpu_take_request(vcpu, REQ_SMI)))
 		vmx_serve_smi(vcpu);
-	if (unlikely(vcpu_take_request(vcpu, REQ_MSR_BITMAP)))
-		vmx_msr_bitmap_update(vcpu);
+	if (unlikely(READ_ONCE(vcpu->requests) & REQS_CONTROLS))
+		serve_control_requests(vcpu);
 	if (unlikely(vcpu_take_request(vcpu, REQ_MMU_RELOAD))) {
 		int ret = load_root(vcpu);
 
@@ -569,6 +579,9 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 
 	result = unlikely(vm86) ? stay_vm86(vmx) : stay(vmx);
 
+	/* Before the guest is seen to be left. */
+	if (unlikely(vmx->cpu2 & CPU2_PML))
+		vmx_pml_drain(vmx);
 	if (unlikely(result == STAY_FAILED))
 		error = vmcs_read32(VMCS_INSTRUCTION_ERROR);
 	/* An entry that failed leaves its event valid; the next one chooses anew. */

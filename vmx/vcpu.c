@@ -286,7 +286,7 @@ static int alloc_parts(struct vcpu_vmx *vmx)
 	if (!vmx->msr_bitmap || !host_fpu_alloc(&vmx->guest_fpu))
 		return -ENOMEM;
 	vmx->has_fpu = true;
-	return 0;
+	return vmx_pml_init(vmx);
 }
 
 struct vcpu *vcpu_hw_alloc(struct vm *vm)
@@ -328,6 +328,7 @@ void vcpu_hw_free(struct vcpu *vcpu)
 		host_fpu_free(&vmx->guest_fpu);
 	free_page((unsigned long)vmx->msr_bitmap);
 	kfree(vmx->efer_areas);
+	vmx_pml_free(vmx);
 	kvfree(vcpu->cpuid);
 	kfree(vmx);
 }

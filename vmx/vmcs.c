@@ -401,7 +401,7 @@ static void setup_controls(struct vcpu_vmx *vmx)
 
 	vmx->pin = vmx_caps.pin;
 	vmx->cpu = vmx_caps.cpu;
-	vmx->cpu2 = vmx_caps.cpu2 & ~CPU2_TSC_SCALING;
+	vmx->cpu2 = vmx_caps.cpu2 & ~(CPU2_TSC_SCALING | CPU2_PML);
 	vmx->exit = vmx_caps.exit;
 	vmx->entry = vmx_caps.entry;
 	if (!vcpu->lapic && (vmx->cpu & CPU_TPR_SHADOW)) {
@@ -450,6 +450,7 @@ void vmcs_setup(struct vcpu_vmx *vmx)
 		vmcs_write32(VMCS_PLE_GAP, PLE_GAP);
 		vmcs_write32(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
+	vmx_pml_setup(vmx);
 	vmcs_writel(VMCS_CR0_MASK, ~vmx->cr0_owned);
 	vmcs_writel(VMCS_CR4_MASK, ~vmx->cr4_owned);
 }

@@ -146,6 +146,7 @@ struct vcpu_vmx {
 	u64 switched[NR_SWITCHED_MSRS];
 
 	unsigned long *msr_bitmap;	/* one page */
+	u64 *pml;			/* the same; NULL without hw.pml */
 	struct vmx_efer_areas *efer_areas;	/* NULL where VM entry loads IA32_EFER by itself */
 	struct fpu_guest guest_fpu;
 	bool l1d_flush;			/* the host may have left secrets in L1D */
@@ -418,6 +419,19 @@ static inline void vmx_events_delivered(struct vcpu *vcpu)
 
 /* Requests that are served between window open and VM entry, with interrupts off. */
 #define REQS_IN_WINDOW	(BIT(REQ_EVENT) | BIT(REQ_TSC) | BIT(REQ_TPR) | BIT(REQ_UNBLOCK))
+
+/* ---- Page-modification logging (pml.c) ---- */
+
+/* vmx_pml_init() - the list's page, where hw.pml: 0 or -ENOMEM. */
+int vmx_pml_init(struct vcpu_vmx *vmx);
+void vmx_pml_free(struct vcpu_vmx *vmx);
+/* vmx_pml_setup() - its fields of a new VMCS. Window open. */
+void vmx_pml_setup(struct vcpu_vmx *vmx);
+/* vmx_pml_update() - REQ_PML: list pages while a slot logs. Takes the VMCS itself. */
+void vmx_pml_update(struct vcpu *vcpu);
+/* vmx_pml_drain() - into the log with what was listed. Window open, interrupts off. */
+void vmx_pml_drain(struct vcpu_vmx *vmx);
+int handle_pml_full(struct vcpu *vcpu);
 
 /* ---- Without unrestricted guest (realmode.c, vm86.c) ---- */
 

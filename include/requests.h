@@ -90,7 +90,7 @@ static inline bool vcpu_take_request(struct vcpu *vcpu, enum vcpu_request req)
 
 /**
  * vcpu_kick() - make a vCPU notice its requests
- * @vcpu: any vCPU
+ * @vcpu: any vCPU, after vcpu_request() or another atomic operation, which is its barrier
  *
  * Wakes @vcpu when it is blocked in HLT; forces a VM exit by IPI when it is in guest mode on
  * another CPU. Any context, interrupts on or off.

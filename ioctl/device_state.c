@@ -49,10 +49,6 @@ static long vm_ioctl_signal_msi(struct vm *vm, unsigned long arg)
 
 	if (copy_from_user(&msi, (void __user *)arg, sizeof(msi)))
 		return -EFAULT;
-	if (!irqchip_in_kernel(vm))
-		return vm_refuse(vm, -EINVAL, "the VM has no in-kernel interrupt controllers", 0);
-	if (msi.flags)
-		return vm_refuse(vm, -EINVAL, "unknown flags of an MSI", msi.flags);
 	return irq_msi_send(vm, &msi);
 }
 
@@ -204,11 +200,11 @@ static int vm_ioctl_set_clock(struct vm *vm, void *arg)
 }
 
 const struct vm_ioctl device_ioctls[] = {
+	{ KVM_SIGNAL_MSI, .raw = vm_ioctl_signal_msi },
 	{ KVM_IRQ_LINE, sizeof(struct kvm_irq_level), IO_IN | IO_IRQCHIP,
 	  .data = vm_ioctl_irq_line },
 	{ KVM_IRQ_LINE_STATUS, sizeof(struct kvm_irq_level), IO_IN | IO_OUT | IO_IRQCHIP,
 	  .data = vm_ioctl_irq_line_status },
-	{ KVM_SIGNAL_MSI, .raw = vm_ioctl_signal_msi },
 	{ KVM_IRQFD, sizeof(struct kvm_irqfd), IO_IN, .data = vm_ioctl_irqfd },
 	{ KVM_SET_GSI_ROUTING, .raw = vm_ioctl_set_gsi_routing },
 	{ KVM_CREATE_IRQCHIP, .flags = IO_LOCK, .raw = vm_ioctl_create_irqchip },

@@ -55,7 +55,7 @@ void vcpu_kick(struct vcpu *vcpu)
 	 * rcuwait_wait_event(), and with the one after the store of IN_GUEST_MODE in vmx/run.c: who
 	 * is seen neither waiting nor in guest mode looks at the requests later than this.
 	 */
-	smp_mb();
+	smp_mb__after_atomic();
 	if (rcuwait_active(&vcpu->wait) && rcuwait_wake_up(&vcpu->wait)) {
 		WRITE_ONCE(vcpu->ready, true);
 		return;

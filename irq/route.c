@@ -39,59 +39,53 @@ struct irq_routing {
 	struct irq_route route[];
 };
 
-/* MSI address and data as in "Message Signalled Interrupts". */
-static void msi_message(const struct vm *vm, const struct irq_route *route, struct apic_msg *msg)
-{
-	*msg = (struct apic_msg){
-		.dest = route->address_lo >> 12 & 0xff,
-		.vector = route->data & 0xff,
-		.mode = route->data >> 8 & 7,
-		.logical = route->address_lo & BIT(2),
-		.level = route->data & BIT(15),
-		.asserted = true,
-	};
-	if (vm->x2apic_ids)
-		msg->dest |= route->address_hi & 0xffffff00;
-	apic_msg_set_lowest(msg, route->address_lo & BIT(3));
-}
-
 /* With 32-bit ids the low byte of the upper address must be clear: it has no meaning yet. */
 static bool msi_address_bad(const struct vm *vm, u32 address_hi)
 {
 	return vm->x2apic_ids && (address_hi & 0xff);
 }
 
-static int msi_send(struct vm *vm, const struct irq_route *route)
+/* MSI address and data as in "Message Signalled Interrupts". */
+static __always_inline void msi_message(const struct vm *vm, u32 address_lo, u32 address_hi,
+					u32 data, struct apic_msg *msg)
+{
+	*msg = (struct apic_msg){
+		.dest = address_lo >> 12 & 0xff,
+		.vector = data & 0xff,
+		.mode = data >> 8 & 7,
+		.logical = address_lo & BIT(2),
+		.level = data & BIT(15),
+		.asserted = true,
+	};
+	if (vm->x2apic_ids)
+		msg->dest |= address_hi & 0xffffff00;
+	apic_msg_set_lowest(msg, address_lo & BIT(3));
+}
+
+static __always_inline int msi_send(struct vm *vm, u32 address_lo, u32 address_hi, u32 data)
 {
 	struct apic_msg msg;
 
-	if (msi_address_bad(vm, route->address_hi))
+	if (msi_address_bad(vm, address_hi))
 		return -EINVAL;
-	msi_message(vm, route, &msg);
+	msi_message(vm, address_lo, address_hi, data, &msg);
 	return apic_deliver(vm, NULL, &msg);
 }
 
 int irq_msi_send(struct vm *vm, const struct kvm_msi *msi)
 {
-	struct irq_route route = {
-		.is_msi = true,
-		.address_lo = msi->address_lo,
-		.address_hi = msi->address_hi,
-		.data = msi->data,
-	};
-
 	if (!irqchip_in_kernel(vm))
 		return vm_refuse(vm, -EINVAL, "an MSI needs an in-kernel irqchip", 0);
-	if (msi->flags & ~KVM_MSI_VALID_DEVID)
-		return vm_refuse(vm, -EINVAL, "unknown MSI flags", msi->flags);
-	return msi_send(vm, &route);
+	if (msi->flags)
+		return vm_refuse(vm, -EINVAL, "unknown flags of an MSI", msi->flags);
+	return msi_send(vm, msi->address_lo, msi->address_hi, msi->data);
 }
 
 static int irq_route_drive(struct vm *vm, const struct irq_route *route, unsigned int source,
 			   bool level)
 {
 	if (route->is_msi)
-		return level ? msi_send(vm, route) : -1;
+		return level ? msi_send(vm, route->address_lo, route->address_hi, route->data) : -1;
 	if (route->chip == KVM_IRQCHIP_IOAPIC)
 		return vioapic_set_line(vm, source, route->pin, level);
 	return vpic_set_line(vm, source & ~IRQ_LINE_STATUS, route->pin, level);
@@ -277,7 +271,7 @@ static bool irq_route_wants_eoi(const struct vm *vm, const struct irq_route *rou
 {
 	if (!route->is_msi)
 		return false;
-	msi_message(vm, route, msg);
+	msi_message(vm, route->address_lo, route->address_hi, route->data, msg);
 	return msg->level;
 }
 

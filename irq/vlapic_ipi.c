@@ -70,10 +70,9 @@ static int vlapic_accept_startup(struct vlapic *apic, const struct apic_msg *msg
 /* 1 when accepted, 0 when dropped. ExtINT comes by vpic_output(). */
 int vlapic_accept(struct vlapic *apic, const struct apic_msg *msg, const struct vlapic *source)
 {
-	switch (msg->mode) {
-	case DELIVER_FIXED:
-	case DELIVER_LOWEST:
+	if (likely(msg->mode <= DELIVER_LOWEST))
 		return vlapic_accept_fixed(apic, msg, source);
+	switch (msg->mode) {
 	case DELIVER_NMI:
 		vcpu_nmi(apic->vcpu);
 		return 1;
@@ -441,6 +440,8 @@ int apic_deliver(struct vm *vm, struct vlapic *source, const struct apic_msg *ms
 	if (unlikely(nr < 0) || unlikely(read_seqcount_retry(&map->seq, seq)))
 		return apic_deliver_slow(vm, source, msg);
 
+	if (likely(nr == 1))
+		return vlapic_accept(found[0], msg, source);
 	if (msg->lowest && nr > 1)
 		return vlapic_accept(found[msg->vector % nr], msg, source);
 	for (i = 0; i < nr; i++)

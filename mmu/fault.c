@@ -82,6 +82,14 @@ static bool fault_read_host(struct page_fault *pf)
 	return true;
 }
 
+/* Whoever would change the host's entry has to take the lock before, and would have shown. */
+bool mmu_fault_peek(struct vcpu *vcpu, struct page_fault *pf)
+{
+	lockdep_assert_held_write(&vcpu->vm->mmu.lock);
+	pf->slot = vcpu_slot(vcpu, pf->gfn);
+	return pf->slot && fault_read_host(pf);
+}
+
 /*
  * As large as host, CPU and slot allow; small where writes are logged by page, or where large may
  * not execute.

@@ -214,6 +214,11 @@ void notifier_module_exit(void);
  * what mmu_handle_fault() returns. May sleep.
  */
 int mmu_fault_find(struct vcpu *vcpu, struct page_fault *pf);
+/*
+ * mmu_fault_peek() - what the host maps for @pf's frame, without asking it for anything. mmu.lock
+ * held for writing, and no invalidation in progress: false when there is nothing.
+ */
+bool mmu_fault_peek(struct vcpu *vcpu, struct page_fault *pf);
 /* mmu_fault_is_stale() - has what mmu_fault_find() found changed since? mmu.lock held. */
 bool mmu_fault_is_stale(struct vm_mmu *mmu, const struct page_fault *pf);
 /* mmu_fault_mark_dirty() - the fault has been mapped. mmu.lock held since mmu_fault_is_stale(). */

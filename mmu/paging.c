@@ -49,6 +49,19 @@ struct walk {
 	struct paging_trail trail;
 };
 
+u64 paging_reserved(const struct paging *p)
+{
+	u64 reserved;
+
+	if (p->mode == PAGING_32BIT)
+		return 0;
+	reserved = bit_range(p->maxphyaddr, 51) | (p->nx ? 0 : PTE_NX);
+	/*
+	 * "PAE Paging" gives bits 62:52 no use. They are ignored or protection keys elsewhere.
+	 */
+	return p->mode == PAGING_PAE ? reserved | bit_range(52, 62) : reserved;
+}
+
 /*
  * What does not depend on the address. Returns the physical address of the first table to be read.
  */
@@ -58,12 +71,12 @@ static u64 walk_begin(struct walk *w)
 
 	w->rights = PTE_W | PTE_U;
 	w->nx = 0;
+	w->reserved = paging_reserved(p);
 	if (p->mode == PAGING_32BIT) {
 		w->size = 4;
 		w->index_bits = 10;
 		w->ps = p->pse;
 		w->top = 2;
-		w->reserved = 0;
 		w->addr = bit_range(PAGE_BITS, 31);
 		return p->cr3 & w->addr;
 	}
@@ -71,15 +84,9 @@ static u64 walk_begin(struct walk *w)
 	w->index_bits = 9;
 	w->ps = true;
 	w->addr = bit_range(PAGE_BITS, p->maxphyaddr - 1);
-	w->reserved = bit_range(p->maxphyaddr, 51) | (p->nx ? 0 : PTE_NX);
 	if (p->mode == PAGING_PAE) {
 		u64 pdpte = p->pdptrs[(w->gva >> 30) & 3];
 
-		/*
-		 * "PAE Paging" gives bits 62:52 no use. They are ignored or protection keys
-		 * elsewhere.
-		 */
-		w->reserved |= bit_range(52, 62);
 		w->top = 2;
 		return pdpte & PTE_P ? pdpte & w->addr : ~0ULL;
 	}

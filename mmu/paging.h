@@ -105,6 +105,9 @@ int paging_walk(const struct paging *p, void *memory, u64 gva, u32 access,
 int paging_translate(const struct paging *p, void *memory, u64 gva, u32 access,
 		     struct paging_result *result, u32 *error);
 
+/* paging_reserved() - bits that are reserved in entries of all levels. */
+u64 paging_reserved(const struct paging *p);
+
 /* paging_pdptr_valid() - would loading this PAE top entry be accepted? */
 bool paging_pdptr_valid(u64 pdpte, unsigned int maxphyaddr);
 

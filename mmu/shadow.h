@@ -24,6 +24,15 @@
 /* CR3 values whose tables a vCPU keeps at hand, the current one included. */
 #define SHADOW_ROOTS		4
 
+/* The guest's entries. */
+#define GPTE_P			BIT_ULL(0)
+#define GPTE_W			BIT_ULL(1)
+#define GPTE_U			BIT_ULL(2)
+#define GPTE_A			BIT_ULL(5)
+#define GPTE_D			BIT_ULL(6)
+#define GPTE_SOFT		GENMASK_ULL(11, 9)
+#define GPTE_NX			BIT_ULL(63)
+
 /**
  * union shadow_role - what besides the frame decides the contents of a shadow page
  * @level: of the shadow page: 1 holds 4K leaves
@@ -200,6 +209,15 @@ static inline unsigned int shadow_index_of(const u64 *sptep)
 	return offset_in_page(sptep) / sizeof(u64);
 }
 
+/* shadow_set_entry() - an absent entry becomes @spte, made from the guest's @gpte. */
+static inline void shadow_set_entry(struct shadow_page *sp, unsigned int index, u64 spte, u64 gpte)
+{
+	WRITE_ONCE(sp->spt[index], spte);
+	__set_bit(index, sp->present);
+	if (sp->gpte)
+		sp->gpte[index] = gpte;
+}
+
 static inline bool shadow_pae_format(union shadow_role role)
 {
 	return role.mode < PAGING_4LEVEL;
@@ -238,6 +256,8 @@ int shadow_topup(struct vcpu *vcpu);
 void shadow_spares_free(struct vcpu_shadow *v);
 /* shadow_find() - the page of this identity, or NULL. */
 struct shadow_page *shadow_find(struct vm_shadow *s, gfn_t gfn, union shadow_role role);
+/* shadow_is_table() - does any page shadow a table of the guest's in this frame? */
+bool shadow_is_table(struct vm_shadow *s, gfn_t gfn);
 /*
  * shadow_get() - the page of this identity, made if need be. Its guest table is write-protected (or
  * the page is in the unsync list). NULL: no region (vcpu_shadow.want) or no spare.
@@ -262,6 +282,17 @@ static inline unsigned int shadow_bucket(gfn_t gfn)
 {
 	return (gfn ^ gfn >> SHADOW_HASH_BITS) & ((1 << SHADOW_HASH_BITS) - 1);
 }
+
+/* ---- shadow_map.c and shadow_prefetch.c ---- */
+
+/* shadow_gpte_access() - ACC_* that one of the guest's entries grants. */
+u8 shadow_gpte_access(const struct paging *p, u64 gpte);
+/*
+ * shadow_prefetch() - make absent leaves around the one at @index of @sp, where nothing has to be
+ * set or asked for. mmu.lock held for writing, the tables above just walked.
+ */
+void shadow_prefetch(struct vcpu *vcpu, const struct paging *p, struct shadow_page *sp,
+		     unsigned int index);
 
 /* ---- shadow_sync.c ---- */
 

@@ -10,11 +10,6 @@
 #include "requests.h"
 #include "shadow.h"
 
-#define GPTE_W		BIT_ULL(1)
-#define GPTE_U		BIT_ULL(2)
-#define GPTE_D		BIT_ULL(6)
-#define GPTE_NX		BIT_ULL(63)
-
 /*
  * One fault under way:
  * @p, @result, @trail: the guest's walk
@@ -39,7 +34,7 @@ struct shadow_fault {
 
 /* ---- The guest's walk ---- */
 
-static u8 gpte_access(const struct shadow_fault *f, u64 gpte)
+u8 shadow_gpte_access(const struct paging *p, u64 gpte)
 {
 	u8 access = 0;
 
@@ -47,7 +42,7 @@ static u8 gpte_access(const struct shadow_fault *f, u64 gpte)
 		access |= ACC_W;
 	if (gpte & GPTE_U)
 		access |= ACC_U;
-	if (!f->p.nx || f->p.mode == PAGING_32BIT || !(gpte & GPTE_NX))
+	if (!p->nx || p->mode == PAGING_32BIT || !(gpte & GPTE_NX))
 		access |= ACC_X;
 	return access;
 }
@@ -160,14 +155,6 @@ static bool fault_walk_holds(struct vcpu *vcpu, const struct shadow_fault *f)
 
 /* ---- The tables ---- */
 
-static void set_entry(struct shadow_page *sp, unsigned int index, u64 spte, u64 gpte)
-{
-	WRITE_ONCE(sp->spt[index], spte);
-	__set_bit(index, sp->present);
-	if (sp->gpte)
-		sp->gpte[index] = gpte;
-}
-
 /* Identity of the page below the entry at @level of @sp. */
 static void child_identity(const struct shadow_fault *f, const struct shadow_page *sp,
 			   unsigned int level, gfn_t gfn, union shadow_role *role, gfn_t *base)
@@ -181,7 +168,7 @@ static void child_identity(const struct shadow_fault *f, const struct shadow_pag
 		*base = gfn & ~(spte_span(level) - 1);
 		return;
 	}
-	role->access = sp->role.access & gpte_access(f, f->trail.entry[level]);
+	role->access = sp->role.access & shadow_gpte_access(&f->p, f->trail.entry[level]);
 	if (f->role.mode == PAGING_32BIT)
 		role->quadrant = f->gva >> 21 & 1;
 	*base = (f->trail.gpa[level - 1]) >> PAGE_SHIFT;
@@ -223,7 +210,7 @@ static struct shadow_page *fault_descend(struct vcpu *vcpu, struct tdp_batch *b,
 	}
 	if (unlikely(rmap_list_count(child->parents) >= RMAP_LIST_MAX))
 		shadow_drop_list(b, &child->parents);
-	set_entry(sp, index, shadow_make_table(__pa(child->spt)), gpte);
+	shadow_set_entry(sp, index, shadow_make_table(__pa(child->spt)), gpte);
 	rmap_list_add(vcpu->mmu.shadow, &child->parents, &sp->spt[index]);
 	return child;
 }
@@ -256,7 +243,7 @@ static int fault_set_leaf(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_
 	if ((leaf.access & ACC_W) && r->tables) {
 		if (pf->write)
 			shadow_unsync_gfn(b, pf->gfn);
-		else
+		else if (shadow_is_table(vm->mmu.shadow, pf->gfn))
 			leaf.access &= ~ACC_W;
 	}
 	pf->map_writable = leaf.access & ACC_W;
@@ -272,7 +259,7 @@ static int fault_set_leaf(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_
 	head = rmap_leaf_head(r, first, level);
 	if (unlikely(rmap_list_count(*head) >= RMAP_LIST_MAX))
 		shadow_drop_list(b, head);
-	set_entry(sp, index, new, f->top && !sp->role.direct ? f->trail.entry[level] : 0);
+	shadow_set_entry(sp, index, new, f->top && !sp->role.direct ? f->trail.entry[level] : 0);
 	rmap_leaf_add(vcpu->mmu.shadow, r, first, level, &sp->spt[index]);
 	atomic64_inc(&vm->mmu.mapped[level - 1]);
 	return PF_FIXED;
@@ -324,7 +311,7 @@ static void fault_fill(struct vcpu *vcpu, const struct page_fault *pf, struct sh
 		/* A frame that is mapped elsewhere, too, would need more spare memory. */
 		if (sp->spt[i] || r->leaf[i])
 			continue;
-		set_entry(sp, i, shadow_make_leaf(&leaf), 0);
+		shadow_set_entry(sp, i, shadow_make_leaf(&leaf), 0);
 		rmap_leaf_add(vcpu->mmu.shadow, r, sp->gfn + i, 1, &sp->spt[i]);
 		atomic64_inc(&vcpu->vm->mmu.mapped[0]);
 	}
@@ -336,7 +323,8 @@ static int fault_build(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_fau
 	const struct shadow_root *root = &vcpu->mmu.shadow->root[0];
 	bool pae = shadow_pae_format(root->role);
 	struct shadow_page *sp = root->sp[pae ? f->gva >> 30 & 3 : 0];
-	unsigned int level;
+	unsigned int level, index;
+	bool absent;
 	int r;
 
 	/* Zapped meanwhile, or the mode is newer than the root: a request to reload waits. */
@@ -355,12 +343,16 @@ static int fault_build(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_fau
 	}
 	if (!fault_walk_holds(vcpu, f))
 		return PF_RETRY;
+	index = spte_index(f->gva >> PAGE_SHIFT, level);
+	absent = !sp->spt[index];
 	r = fault_set_leaf(vcpu, b, f, pf, sp);
 	if (r != PF_FIXED)
 		return r;
 	mmu_fault_mark_dirty(vcpu, pf);
 	if (unlikely(pf->fill) && sp->role.direct && level == 1)
 		fault_fill(vcpu, pf, sp);
+	else if (absent && level == 1)
+		shadow_prefetch(vcpu, &f->p, sp, index);
 	return r;
 }
 

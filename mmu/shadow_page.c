@@ -86,6 +86,16 @@ struct shadow_page *shadow_find(struct vm_shadow *s, gfn_t gfn, union shadow_rol
 	return NULL;
 }
 
+bool shadow_is_table(struct vm_shadow *s, gfn_t gfn)
+{
+	struct shadow_page *sp;
+
+	hlist_for_each_entry(sp, &s->hash[shadow_bucket(gfn)], hash)
+		if (sp->gfn == gfn && !sp->role.direct)
+			return true;
+	return false;
+}
+
 struct shadow_page *shadow_get(struct vcpu *vcpu, struct tdp_batch *b, gfn_t gfn,
 			       union shadow_role role)
 {

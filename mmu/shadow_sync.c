@@ -15,10 +15,6 @@
 #include "requests.h"
 #include "shadow.h"
 
-#define GPTE_W		BIT_ULL(1)
-#define GPTE_D		BIT_ULL(6)
-#define GPTE_SOFT	GENMASK_ULL(11, 9)
-
 unsigned int shadow_gpte_size(union shadow_role role)
 {
 	return role.mode == PAGING_32BIT ? 4 : 8;

@@ -568,4 +568,51 @@ TEST(one_frame_and_one_table_many_times)
 	EXPECT_EQ(3 * 2 * MANY, value);
 }
 
+/* One page is read, then the two after it are written and the next is read; last one before it. */
+PROGRAM(among_neighbours, 64,
+	"mov (%rdi), %r10; mov %rax, 0x1000(%rdi); mov %rax, 0x2000(%rdi); mov 0x3000(%rdi), %r11;"
+	"mov -0x2000(%rdi), %r12; hlt");
+
+/* Whatever is made ready with the page that faults: the entries beside it keep their meaning. */
+TEST(neighbours_of_a_fault)
+{
+	static const struct {
+		u64 before, after;
+	} entries[] = {
+		{ 0, 0 },
+		{ P | W | A | RESERVED, P | W | A | RESERVED },
+		{ P | W | A, P | W | A },
+		{ P | W, P | W | A },
+		{ P | W | A, P | W | A | D },
+		{ P | W | A | D, P | W | A | D },
+		{ P | W, P | W | A },
+		{ P | W, P | W },
+	};
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE, .rsp = KERNEL_STACK, .rflags = 2, .rax = 1, .rdi = TARGET,
+	};
+	const u64 group = LEAF_TABLE + (TARGET >> 12 & 511 & ~7) * 8;
+	struct tfault fault;
+	unsigned int i;
+	u64 entry;
+
+	setup();
+	begin(MODE_LONG, CR0_WP, 0, 0);
+	put_entry(MODE_LONG, GUEST_PD + (TARGET >> 21 & 511) * 8, LEAF_TABLE | P | W);
+	for (i = 0; i < ARRAY_SIZE(entries); i++)
+		put_entry(MODE_LONG, group + i * 8, 0x40000 | entries[i].before);
+	tcpu_load(cpu, &among_neighbours);
+	tcpu_set_sregs(cpu, &sregs);
+	tcpu_set_regs(cpu, &regs);
+	ASSERT_EQ(14, tcpu_run_fault(cpu));
+	ASSERT_TRUE(tcpu_fault(cpu, &fault));
+	EXPECT_EQ(ERR_P | ERR_RSVD, fault.error);
+	EXPECT_EQ(1, tcpu_regs(cpu).r11);
+	for (i = 0; i < ARRAY_SIZE(entries); i++) {
+		memcpy(&entry, vm->mem + group + i * 8, sizeof(entry));
+		EXPECT_EQ(0x40000 | entries[i].after, entry)
+			TH_LOG("entry %u", i);
+	}
+}
+
 TEST_HARNESS_MAIN

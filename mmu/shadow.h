@@ -165,6 +165,22 @@ struct shadow_root {
 	hpa_t pa;
 };
 
+/**
+ * struct shadow_mmio - an access that found no memory; like a TLB entry, until the guest flushes
+ * @page: linear address; 1 for none
+ * @gpa: where it is
+ * @error: error code of the fault
+ * @generation: of the slots
+ */
+struct shadow_mmio {
+	gva_t page;
+	gpa_t gpa;
+	u32 error;
+	u64 generation;
+};
+
+#define SHADOW_NO_MMIO		1
+
 #define SHADOW_SPARE_PAGES	5	/* of one fault, or one root */
 #define SHADOW_SPARE_CHUNKS	12
 
@@ -175,6 +191,7 @@ struct shadow_root {
  * @pages, @nr_pages: spare shadow pages with their table
  * @gptes, @nr_gptes: spare pages for guest entries
  * @chunks, @nr_chunks: spare struct rmap_chunk
+ * @mmio: of the last access
  * @want: a frame whose struct rmap_region was missing
  */
 struct vcpu_shadow {
@@ -184,6 +201,7 @@ struct vcpu_shadow {
 	u64 *gptes[SHADOW_SPARE_PAGES];
 	struct rmap_chunk *chunks[SHADOW_SPARE_CHUNKS];
 	u8 nr_pages, nr_gptes, nr_chunks;
+	struct shadow_mmio mmio;
 	gfn_t want;
 };
 

@@ -383,6 +383,35 @@ static int fault_map(struct vcpu *vcpu, struct shadow_fault *f, struct page_faul
 	return r;
 }
 
+/* ---- Devices ---- */
+
+/* The same access as last time: the guest's tables and the slots are not asked again. */
+static bool mmio_again(struct vcpu *vcpu, gva_t gva, u32 error, gpa_t *gpa)
+{
+	const struct shadow_mmio *mmio = &vcpu->mmu.shadow->mmio;
+	/* As in vcpu_slot(). */
+	u64 generation = smp_load_acquire(&vcpu->vm->mmu.slots_generation);
+
+	if ((gva & PAGE_MASK) != mmio->page || error != mmio->error ||
+	    generation != mmio->generation)
+		return false;
+	*gpa = mmio->gpa | offset_in_page(gva);
+	return true;
+}
+
+/* Not where RFLAGS.AC, PKRU or the kind of access, which change without a flush, decide. */
+static void mmio_remember(struct vcpu *vcpu, const struct shadow_fault *f, u64 generation)
+{
+	struct shadow_mmio *mmio = &vcpu->mmu.shadow->mmio;
+
+	if (f->result.user && (f->p.pku || vcpu->cr4 & X86_CR4_SMAP))
+		return;
+	mmio->page = f->gva & PAGE_MASK;
+	mmio->gpa = f->result.gpa & PAGE_MASK;
+	mmio->error = f->error;
+	mmio->generation = generation;
+}
+
 /* ---- The exit ---- */
 
 static int fault_try(struct vcpu *vcpu, struct shadow_fault *f)
@@ -402,8 +431,13 @@ int mmu_shadow_fault(struct vcpu *vcpu, gva_t gva, u32 error, gpa_t *gpa,
 		     struct guest_exception *ex)
 {
 	struct shadow_fault f = { .gva = gva, .error = error };
+	u64 generation;
 	int r;
 
+	if (mmio_again(vcpu, gva, error, gpa))
+		return PF_MMIO;
+	/* Pairs with smp_store_release() in memslot_publish(). */
+	generation = smp_load_acquire(&vcpu->vm->mmu.slots_generation);
 	do {
 		r = shadow_topup(vcpu);
 		if (r)
@@ -416,5 +450,7 @@ int mmu_shadow_fault(struct vcpu *vcpu, gva_t gva, u32 error, gpa_t *gpa,
 			return PF_MMIO;
 		r = fault_try(vcpu, &f);
 	} while (r == SHADOW_AGAIN);
+	if (r == PF_MMIO)
+		mmio_remember(vcpu, &f, generation);
 	return r;
 }

@@ -226,6 +226,7 @@ int mmu_shadow_load(struct vcpu *vcpu)
 	want.cr3 = root_cr3(&p);
 	if (p.mode == PAGING_PAE)
 		memcpy(want.pdptrs, p.pdptrs, sizeof(want.pdptrs));
+	v->mmio.page = SHADOW_NO_MMIO;
 	while (!root_cached(v, &want)) {
 		r = root_make(vcpu, &want);
 		if (r && r != -EAGAIN)
@@ -256,6 +257,8 @@ bool mmu_shadow_switch_fast(struct vcpu *vcpu, u64 cr3, bool commit)
 	}
 	if (i == SHADOW_ROOTS)
 		return false;
+	if (commit)
+		v->mmio.page = SHADOW_NO_MMIO;
 	if (commit && i)
 		root_rotate(v, i);
 	return true;
@@ -318,6 +321,7 @@ int shadow_vcpu_init(struct vcpu *vcpu)
 		kfree(v);
 		return -ENOMEM;
 	}
+	v->mmio.page = SHADOW_NO_MMIO;
 	vcpu->mmu.shadow = v;
 	vcpu_request(vcpu, REQ_MMU_RELOAD);
 	return 0;

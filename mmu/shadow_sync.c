@@ -328,6 +328,7 @@ void mmu_shadow_invlpg(struct vcpu *vcpu, gva_t gva)
 	struct tdp_batch b;
 	u64 *sptep;
 
+	vcpu->mmu.shadow->mmio.page = SHADOW_NO_MMIO;
 	if (list_empty_careful(&vm->mmu.shadow->unsync))
 		return;
 	tdp_batch_init(&b, vm, TDP_ZAP, false);

@@ -32,12 +32,15 @@ static u8 *l1d_pages;
  * "L1 Terminal Fault": what the command line and the CPU ask for, unless kvm_intel's parameter has
  * decided already.
  */
-static int __init setup_l1d_flush(void)
+static int __init setup_l1d_flush(bool ept)
 {
 	enum vmx_l1d_flush_state state = l1tf_vmx_mitigation;
 	u64 cap = 0;
 
 	if (!boot_cpu_has_bug(X86_BUG_L1TF))
+		return 0;
+	/* Of shadow tables the CPU walks no entry that the guest has written. */
+	if (!ept)
 		return 0;
 	if (boot_cpu_has(X86_FEATURE_ARCH_CAPABILITIES))
 		rdmsrl_safe(MSR_IA32_ARCH_CAPABILITIES, &cap);
@@ -64,7 +67,7 @@ static int __init setup_l1d_flush(void)
 	return 0;
 }
 
-int host_init(void)
+int host_init(bool ept)
 {
 	host_mitigations.spec_ctrl = boot_cpu_has(X86_FEATURE_MSR_SPEC_CTRL);
 	host_mitigations.ibpb = boot_cpu_has(X86_FEATURE_USE_IBPB);
@@ -74,7 +77,7 @@ int host_init(void)
 #ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
 	host_mitigations.verw |= boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF_VM);
 #endif
-	return setup_l1d_flush();
+	return setup_l1d_flush(ept);
 }
 
 void host_exit(void)

@@ -11,7 +11,7 @@
 
 struct fpu_guest;
 
-int host_init(void);
+int host_init(bool ept);
 void host_exit(void);
 
 /*

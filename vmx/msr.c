@@ -258,7 +258,7 @@ static u64 arch_capabilities(void)
 		data = host_msr(MSR_IA32_ARCH_CAPABILITIES) & ARCH_CAP_PASSED;
 	/* A guest cannot run a hypervisor of its own, so it need not care for these two. */
 	data |= ARCH_CAP_PSCHANGE_MC_NO;
-	if (host_mitigations.l1d_flush || !boot_cpu_has_bug(X86_BUG_L1TF))
+	if (host_mitigations.l1d_flush || !hw.ept || !boot_cpu_has_bug(X86_BUG_L1TF))
 		data |= ARCH_CAP_SKIP_VMENTRY_L1DFLUSH;
 	for (i = 0; i < ARRAY_SIZE(arch_cap_bugs); i++) {
 		if (!boot_cpu_has_bug(arch_cap_bugs[i].bug))

@@ -349,7 +349,7 @@ int __init vmx_module_init(void)
 		return ret;
 	vmx_run_init();
 	cpuid_init();
-	ret = host_init();
+	ret = host_init(hw.ept);
 	if (ret)
 		goto err_vmcs;
 	ret = vmx_switch_init();

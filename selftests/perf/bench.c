@@ -62,12 +62,13 @@ struct target {
  * @empty: the same loop without the operation, or NULL
  * @count: operations in one round
  * @limit: highest ratio that passes, in percent
+ * @shadow_limit: the same on shadow page tables
  */
 struct measure {
 	const char *name;
 	u64 (*once)(struct target *target, const struct measure *m);
 	const struct guest_code *code, *empty;
-	unsigned int count, limit;
+	unsigned int count, limit, shadow_limit;
 };
 
 /* R8 operations between two reads of the TSC; the difference goes to R9. */
@@ -292,26 +293,26 @@ static u64 registers(struct target *target, const struct measure *m)
 }
 
 static const struct measure measures[] = {
-	{ "CPUID", guest_loop, &loop_cpuid, &loop_empty, 64, 50 },
-	{ "RDMSR APIC_BASE", guest_loop, &loop_rdmsr, &loop_empty, 64, 50 },
-	{ "VMCALL", guest_loop, &loop_vmcall, &loop_empty, 64, 100 },
-	{ "PIC port in", guest_loop, &loop_pic, &loop_empty, 64, 50 },
-	{ "IOAPIC MMIO write", guest_loop, &loop_ioapic, &loop_empty, 32, 100 },
-	{ "IPI to itself, EOI", self_ipi, &loop_ipi, &loop_empty, 32, 100 },
-	{ "IPI, HLT, IPI back, HLT", ipi_round_trip, &ping, NULL, 32, 100 },
-	{ "SIGNAL_MSI", signal_msi, NULL, NULL, VECTORS, 100 },
-	{ "irqfd", irqfd, NULL, NULL, VECTORS, 100 },
-	{ "port out to user", user_loop, &user_out, NULL, 32, 100 },
-	{ "port in from user", user_loop, &user_in, NULL, 32, 100 },
-	{ "MMIO write to user", user_loop, &user_write, NULL, 32, 100 },
-	{ "MMIO read from user", user_loop, &user_read, NULL, 32, 100 },
-	{ "HLT to user", user_loop, &user_hlt, NULL, 32, 100 },
-	{ "CR3 switch", guest_loop, &loop_cr3, &loop_empty, 64, 100 },
-	{ "INVLPG", guest_loop, &loop_invlpg, &loop_empty, 64, 100 },
-	{ "PTE change, INVLPG, use", guest_loop, &loop_remap, &loop_empty, 64, 100 },
-	{ "4K fault", page_faults, &touch, NULL, FAULT_PAGES, 100 },
-	{ "VM+vCPU create, destroy", create_destroy, NULL, NULL, 1, 100 },
-	{ "GET+SET REGS, SREGS", registers, NULL, NULL, 8, 100 },
+	{ "CPUID", guest_loop, &loop_cpuid, &loop_empty, 64, 50, 50 },
+	{ "RDMSR APIC_BASE", guest_loop, &loop_rdmsr, &loop_empty, 64, 50, 50 },
+	{ "VMCALL", guest_loop, &loop_vmcall, &loop_empty, 64, 100, 100 },
+	{ "PIC port in", guest_loop, &loop_pic, &loop_empty, 64, 50, 50 },
+	{ "IOAPIC MMIO write", guest_loop, &loop_ioapic, &loop_empty, 32, 100, 100 },
+	{ "IPI to itself, EOI", self_ipi, &loop_ipi, &loop_empty, 32, 100, 100 },
+	{ "IPI, HLT, IPI back, HLT", ipi_round_trip, &ping, NULL, 32, 100, 100 },
+	{ "SIGNAL_MSI", signal_msi, NULL, NULL, VECTORS, 100, 100 },
+	{ "irqfd", irqfd, NULL, NULL, VECTORS, 100, 100 },
+	{ "port out to user", user_loop, &user_out, NULL, 32, 100, 100 },
+	{ "port in from user", user_loop, &user_in, NULL, 32, 100, 100 },
+	{ "MMIO write to user", user_loop, &user_write, NULL, 32, 100, 100 },
+	{ "MMIO read from user", user_loop, &user_read, NULL, 32, 100, 100 },
+	{ "HLT to user", user_loop, &user_hlt, NULL, 32, 100, 100 },
+	{ "CR3 switch", guest_loop, &loop_cr3, &loop_empty, 64, 100, 80 },
+	{ "INVLPG", guest_loop, &loop_invlpg, &loop_empty, 64, 100, 100 },
+	{ "PTE change, INVLPG, use", guest_loop, &loop_remap, &loop_empty, 64, 100, 100 },
+	{ "4K fault", page_faults, &touch, NULL, FAULT_PAGES, 60, 80 },
+	{ "VM+vCPU create, destroy", create_destroy, NULL, NULL, 1, 100, 100 },
+	{ "GET+SET REGS, SREGS", registers, NULL, NULL, 8, 100, 100 },
 };
 
 #define MEASURES (ARRAY_SIZE(measures))
@@ -448,9 +449,21 @@ static void measure_in_turn(struct target *targets, unsigned int devices, unsign
 	}
 }
 
+/* The module says which of the two it does. */
+static bool on_shadow(void)
+{
+	FILE *file = fopen("/sys/module/kvmlet/parameters/ept", "r");
+	int c = file ? fgetc(file) : 'Y';
+
+	if (file)
+		fclose(file);
+	return c == 'N';
+}
+
 static int report(const char **paths, unsigned int devices, u64 results[][2])
 {
 	unsigned int i, over = 0;
+	bool shadow = on_shadow();
 
 	printf("%-24s %12s", "ticks each", paths[0]);
 	if (devices == 2)
@@ -458,12 +471,13 @@ static int report(const char **paths, unsigned int devices, u64 results[][2])
 	putchar('\n');
 	for (i = 0; i < MEASURES; i++) {
 		const struct measure *m = &measures[i];
-		bool bad = results[i][0] * 100 > results[i][1] * m->limit;
+		unsigned int limit = shadow ? m->shadow_limit : m->limit;
+		bool bad = results[i][0] * 100 > results[i][1] * limit;
 
 		printf("%-24s %12llu", m->name, results[i][0]);
 		if (devices == 2) {
 			printf(" %12llu %7.3f %7.2f%s", results[i][1],
-			       (double)results[i][0] / results[i][1], m->limit / 100.0,
+			       (double)results[i][0] / results[i][1], limit / 100.0,
 			       bad ? "  ABOVE" : "");
 			over += bad;
 		}

@@ -12,6 +12,7 @@
 #include <linux/mmu_notifier.h>
 #include <linux/rwlock.h>
 #include <linux/srcu.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 
 #include "types.h"
@@ -87,6 +88,12 @@ struct vm_mmu {
 	u32 pages_wanted;		/* KVM_SET_NR_MMU_PAGES; vm->slots_lock */
 	atomic64_t mapped[3];		/* leaf entries present: 4K, 2M, 1G */
 	u64 tlb_flushes;
+	/* (c) once a vCPU exists: large leaves do not execute, and what does is 4K */
+	bool nx_large;
+	spinlock_t nx_lock;		/* the two below; inside mmu.lock */
+	struct list_head nx_tables;	/* nx_lock; made small for that, oldest first */
+	u64 nx_splits;			/* nx_lock; their number */
+	struct delayed_work nx_work;	/* makes them large again */
 	struct vm_shadow *shadow;	/* (c) instead of @root, without EPT */
 };
 

@@ -88,6 +88,7 @@ int option_exit_on_emulation_failure(struct vm *vm, u64 arg);
 int option_platform_info(struct vm *vm, u64 arg);
 int option_disable_exits(struct vm *vm, u64 arg);
 int option_max_vcpu_id(struct vm *vm, u64 arg);
+int option_disable_nx_large(struct vm *vm, u64 arg);
 
 /* stats.c */
 long vm_ioctl_get_stats_fd(struct vm *vm, unsigned long arg);

@@ -3,6 +3,7 @@
  * What KVM_ENABLE_CAP turns on or off in a VM, one function for each capability.
  * This file must not decide which capabilities there are; the tables of caps.c do.
  */
+#include <linux/capability.h>
 #include <linux/kvm.h>
 
 #include "ioctl.h"
@@ -80,5 +81,21 @@ int option_max_vcpu_id(struct vm *vm, u64 arg)
 	if (now && now != arg)
 		return vm_refuse(vm, -EINVAL, "vCPU ids are limited already", now);
 	vm->max_vcpu_id = arg;
+	return 0;
+}
+
+/*
+ * A guest that may execute large pages can stop a CPU that errs there: as KVM, ask for the right to
+ * reboot the machine, in the first namespace.
+ */
+int option_disable_nx_large(struct vm *vm, u64 arg)
+{
+	if (!capable(CAP_SYS_BOOT))
+		return vm_refuse(vm, -EPERM, "executable large pages need CAP_SYS_BOOT", 0);
+	if (arg)
+		return vm_refuse(vm, -EINVAL, "KVM_CAP_VM_DISABLE_NX_HUGE_PAGES takes 0", arg);
+	if (vm->nr_vcpus)
+		return vm_refuse(vm, -EINVAL, "vCPUs exist already", vm->nr_vcpus);
+	vm->mmu.nx_large = false;
 	return 0;
 }

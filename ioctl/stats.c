@@ -45,11 +45,12 @@ static const struct stat_row vcpu_stats[] = {
 	VCPU_COUNTER("nmi_injections", nmi_injections),
 };
 
-/* Of each size, how many the second level maps now. */
+/* Of each size, how many the second level maps now, and how many are small to be executed. */
 static const struct stat_row vm_stats[] = {
 	VM_PAGES("pages_4k", 1),
 	VM_PAGES("pages_2m", 2),
 	VM_PAGES("pages_1g", 3),
+	{ "nx_lpage_splits", GAUGE, offsetof(struct vm, mmu.nx_splits) },
 };
 
 static_assert(sizeof(((struct vm *)NULL)->mmu.mapped[0]) == sizeof(u64));

@@ -94,7 +94,7 @@ bool mmu_fault_peek(struct vcpu *vcpu, struct page_fault *pf)
  * As large as host, CPU and slot allow; small where writes are logged by page, or where large may
  * not execute.
  */
-static void fault_limit_level(struct page_fault *pf)
+static void fault_limit_level(const struct vm_mmu *mmu, struct page_fault *pf)
 {
 	const struct memslot *slot = pf->slot;
 	u64 span, shift = slot->base_gfn - (slot->hva >> PAGE_SHIFT);
@@ -116,7 +116,7 @@ static void fault_limit_level(struct page_fault *pf)
 		if (!(shift & (span - 1)) && offset < slot->npages && slot->npages - offset >= span)
 			break;
 	}
-	if (pf->goal_level > 1 && pf->exec && mmu_nx_large) {
+	if (pf->goal_level > 1 && pf->exec && mmu->nx_large) {
 		pf->goal_level = 1;
 		pf->fill = true;
 	}
@@ -284,7 +284,7 @@ static int fault_find(struct vcpu *vcpu, struct page_fault *pf)
 			return r;
 		tried = true;
 	}
-	fault_limit_level(pf);
+	fault_limit_level(mmu, pf);
 	return 0;
 }
 

@@ -122,11 +122,12 @@ void tdp_batch_flush(struct tdp_batch *b);
 /* tdp_batch_free() - free what was detached. After tdp_batch_flush(), mmu.lock not held. */
 void tdp_batch_free(struct tdp_batch *b);
 
-/*
- * Executable large leaves can machine-check the CPU ("iTLB multihit"): make them non-executable,
- * and 4K what executes.
- */
-extern bool mmu_nx_large;
+/* ---- nx.c ---- */
+void nx_vm_init(struct vm *vm);
+/* nx_vm_destroy() - no vCPU is left, the MMU is dead. May sleep. */
+void nx_vm_destroy(struct vm *vm);
+void nx_table_add(struct vm_mmu *mmu, u64 *table, gfn_t gfn, unsigned int as);
+void nx_table_del(struct vm_mmu *mmu, u64 *table);
 
 /* ---- dirty_ring.c ---- */
 /* dirty_ring_init() - a new vCPU's ring, if its VM has rings: 0 or -ENOMEM. */

@@ -3,20 +3,15 @@
  * Life of the memory half of a VM and of a vCPU.
  * Must not map, zap or look anything up.
  */
-#include <linux/cpu.h>
 #include <linux/gfp.h>
-#include <asm/cpufeature.h>
 
 #include "internal.h"
 #include "requests.h"
 #include "shadow.h"
 #include "spte.h"
 
-bool mmu_nx_large;
-
 int mmu_module_init(void)
 {
-	mmu_nx_large = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
 	return shadow_limit_init();
 }
 
@@ -49,6 +44,7 @@ int mmu_vm_init(struct vm *vm)
 	mmu->hva_tree = RB_ROOT_CACHED;
 	/* Zeroed vCPUs must not believe that they have cached something. */
 	mmu->slots_generation = 1;
+	nx_vm_init(vm);
 
 	r = hw.ept ? tdp_init(vm) : shadow_vm_init(vm);
 	if (r)
@@ -69,6 +65,7 @@ void mmu_vm_destroy(struct vm *vm)
 	write_lock(&vm->mmu.lock);
 	vm->mmu.dead = true;
 	write_unlock(&vm->mmu.lock);
+	nx_vm_destroy(vm);
 
 	mmu_tables_destroy(vm);
 	memslots_destroy(vm);

@@ -236,7 +236,7 @@ static int fault_set_leaf(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_
 		vcpu->mmu.shadow->want = pf->gfn;
 		return PF_RETRY;
 	}
-	if (level > 1 && mmu_nx_large)
+	if (level > 1 && vm->mmu.nx_large)
 		leaf.access &= ~ACC_X;
 	if (!pf->map_writable || (!pf->write && memslot_logs(pf->slot)))
 		leaf.access &= ~ACC_W;
@@ -280,12 +280,12 @@ static void fault_limit(struct vcpu *vcpu, const struct shadow_fault *f, struct 
 }
 
 /* What executes was made small, and larger must not come back to undo it. */
-static bool stays_small(const struct shadow_fault *f, const struct shadow_page *sp,
-			unsigned int level)
+static bool stays_small(struct vcpu *vcpu, const struct shadow_fault *f,
+			const struct shadow_page *sp, unsigned int level)
 {
 	u64 spte = sp->spt[spte_index(f->gva >> PAGE_SHIFT, level)];
 
-	return mmu_nx_large && level > 1 && spte && !shadow_is_leaf(spte, level);
+	return vcpu->vm->mmu.nx_large && level > 1 && spte && !shadow_is_leaf(spte, level);
 }
 
 /*
@@ -333,7 +333,7 @@ static int fault_build(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_fau
 	fault_limit(vcpu, f, pf);
 	for (level = sp->role.level;; level--) {
 		if (level == pf->goal_level) {
-			if (!stays_small(f, sp, level))
+			if (!stays_small(vcpu, f, sp, level))
 				break;
 			pf->goal_level--;
 		}

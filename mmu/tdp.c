@@ -85,7 +85,8 @@ int tdp_topup(struct vcpu *vcpu)
  * Make an absent entry a table; returns the entry as it is afterwards, whoever made it. 0 without a
  * spare page.
  */
-static u64 tdp_add_table(struct vcpu *vcpu, u64 *sptep)
+static u64 tdp_add_table(struct vcpu *vcpu, const struct page_fault *pf, u64 *sptep,
+			 unsigned int level)
 {
 	struct vcpu_mmu *cache = &vcpu->mmu;
 	u64 old, new;
@@ -101,6 +102,8 @@ static u64 tdp_add_table(struct vcpu *vcpu, u64 *sptep)
 	if (old)
 		return old;
 	cache->cached--;
+	if (unlikely(pf->fill) && level == 2)
+		nx_table_add(&vcpu->vm->mmu, tdp_table(new), pf->gfn, vcpu_address_space(vcpu));
 	return new;
 }
 
@@ -183,20 +186,20 @@ int tdp_map(struct vcpu *vcpu, struct page_fault *pf)
 			 * What executes was made small here, and larger must not come back to undo
 			 * it.
 			 */
-			if (!mmu_nx_large)
+			if (!mmu->nx_large)
 				return TDP_CONFLICT;
 			pf->fill = --pf->goal_level == 1;
 			continue;
 		}
 		if (!spte_present(spte)) {
-			spte = tdp_add_table(vcpu, sptep);
+			spte = tdp_add_table(vcpu, pf, sptep, level);
 			if (!spte)
 				return PF_RETRY;
 		}
 		if (spte_leaf(spte, level))
 			return spte_allows(spte, pf->write, pf->exec) ? PF_FIXED : TDP_CONFLICT;
 	}
-	r = tdp_set_leaf(vcpu, pf, sptep, spte, level == 1 || !mmu_nx_large);
+	r = tdp_set_leaf(vcpu, pf, sptep, spte, level == 1 || !mmu->nx_large);
 	if (r == PF_FIXED && unlikely(pf->fill))
 		tdp_fill(vcpu, pf, table);
 	return r;
@@ -218,6 +221,7 @@ static void tdp_collect(struct tdp_batch *b, u64 *table, unsigned int level)
 	}
 	if (leaves)
 		tdp_account(b->vm, level, -leaves);
+	nx_table_del(&b->vm->mmu, table);
 	list_add(&virt_to_page(table)->lru, &b->tables);
 }
 

@@ -164,6 +164,22 @@ TEST_F(enabled, platform_info)
 	EXPECT_TRUE(tcpu_rdmsr(self->cpu, MSR_PLATFORM_INFO, &value));
 }
 
+TEST(executable_large_pages)
+{
+	struct tvm *vm = tvm_create(0);
+	int fd;
+
+	ASSERT_EQ(1, tvm_cap(vm, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES));
+	EXPECT_EQ(EINVAL, enable(vm, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES, 1));
+	EXPECT_EQ(0, enable(vm, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES, 0));
+	EXPECT_EQ(0, enable(vm, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES, 0));
+	fd = ioctl(vm->fd, KVM_CREATE_VCPU, 0);
+	EXPECT_LE(0, fd);
+	EXPECT_EQ(EINVAL, enable(vm, KVM_CAP_VM_DISABLE_NX_HUGE_PAGES, 0));
+	close(fd);
+	tvm_destroy(vm);
+}
+
 TEST(max_vcpu_id)
 {
 	struct tvm *vm = tvm_create(0);

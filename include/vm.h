@@ -86,7 +86,7 @@ struct vm {
 	u32 disabled_exits;			/* KVM_X86_DISABLE_EXITS_*, of later vCPUs */
 	u32 max_vcpu_id;			/* KVM_CAP_MAX_VCPU_ID, 0 = not said */
 	u32 user_space_msr;			/* KVM_MSR_EXIT_REASON_* that user space decides */
-	u64 disabled_quirks;			/* KVM_X86_QUIRK_*, vm->lock; bits are only added */
+	u64 disabled_quirks;			/* KVM_X86_QUIRK_*, vm->lock */
 
 	gpa_t tss_addr;				/* KVM_SET_TSS_ADDR; vm->lock */
 	bool identity_mapped;			/* the tables are there; vm->lock */

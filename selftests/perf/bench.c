@@ -95,7 +95,8 @@ PROGRAM(loop_remap, 64, LOOP("mov $" GUEST_STR(OTHER_PAGE) ", %edi; mov $" GUEST
 			     ", %esi;", "xorq $0x1000, (%rsi); invlpg (%rdi); mov (%rdi), %ecx;"));
 
 #define ICR 0x830
-#define SEND(apic_id) "mov $" GUEST_STR(ICR) ", %ecx; mov $0x40, %eax; mov $" #apic_id ", %edx; wrmsr;"
+#define SEND(apic_id) \
+	"mov $" GUEST_STR(ICR) ", %ecx; mov $0x40, %eax; mov $" #apic_id ", %edx; wrmsr;"
 #define AT_OFFSET(name, offset) "; .org guest_" #name "_start + " #offset ";"
 /* Ends the interrupt; keeps what the loops hold. */
 #define END_INTERRUPT \
@@ -110,7 +111,8 @@ PROGRAM(loop_ipi, 64, LOOP("sti;", SEND(0)) AT_OFFSET(loop_ipi, 0x100) END_INTER
  * one's thread may not have begun.
  */
 PROGRAM(ping, 64,
-	LOOP(SEND(1) "sti; hlt; cli;", SEND(1) "sti; hlt; cli;") AT_OFFSET(ping, 0x100) END_INTERRUPT
+	LOOP(SEND(1) "sti; hlt; cli;", SEND(1) "sti; hlt; cli;")
+	AT_OFFSET(ping, 0x100) END_INTERRUPT
 	AT_OFFSET(ping, 0x200) "1: sti; hlt; cli;" SEND(0) "dec %r8; jnz 1b;"
 	"out %al, $" GUEST_STR(PORT_TEST));
 

@@ -580,7 +580,7 @@ int vcpu_hw_run(struct vcpu *vcpu) __must_hold(&vcpu->vm->srcu)
 	result = unlikely(vm86) ? stay_vm86(vmx) : stay(vmx);
 
 	/* Before the guest is seen to be left. */
-	if (unlikely(vmx->cpu2 & CPU2_PML))
+	if (unlikely(vmx->cpu2 & CPU2_PML) && likely(result != STAY_FAULTED))
 		vmx_pml_drain(vmx);
 	if (unlikely(result == STAY_FAILED))
 		error = vmcs_read32(VMCS_INSTRUCTION_ERROR);

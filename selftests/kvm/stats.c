@@ -9,36 +9,6 @@
 #include "ktap.h"
 #include "tvm.h"
 
-/* One value, or -1 when there is none of this name. */
-static long counter(int fd, const char *name)
-{
-	struct kvm_stats_header header;
-	struct kvm_stats_desc *desc;
-	size_t size;
-	char *all;
-	u64 value;
-	u32 i;
-
-	if (pread(fd, &header, sizeof(header), 0) != sizeof(header))
-		tvm_die("header of the counters");
-	size = sizeof(*desc) + header.name_size;
-	all = malloc(header.num_desc * size);
-	if (pread(fd, all, header.num_desc * size, header.desc_offset) !=
-	    (ssize_t)(header.num_desc * size))
-		tvm_die("descriptions of the counters");
-	for (i = 0; i < header.num_desc; i++) {
-		desc = (void *)(all + i * size);
-		if (strcmp(desc->name, name))
-			continue;
-		if (pread(fd, &value, sizeof(value), header.data_offset + desc->offset) != 8)
-			tvm_die("value of %s", name);
-		free(all);
-		return value;
-	}
-	free(all);
-	return -1;
-}
-
 static void expect_id(struct __test_metadata *_metadata, int fd, const char *tail)
 {
 	struct kvm_stats_header header;
@@ -74,22 +44,22 @@ TEST(counters)
 	expect_id(_metadata, cpu_stats, "/vcpu-3");
 	EXPECT_ERR(EBADF, write(cpu_stats, "", 1));
 
-	EXPECT_EQ(-1, counter(cpu_stats, "no such thing"));
-	exits = counter(cpu_stats, "exits");
-	ios = counter(cpu_stats, "io_exits");
+	EXPECT_EQ(-1, tvm_counter(cpu_stats, "no such thing"));
+	exits = tvm_counter(cpu_stats, "exits");
+	ios = tvm_counter(cpu_stats, "io_exits");
 	tcpu_load(cpu, &ports);
 	for (i = 0; i < 10; i++)
 		ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu));
-	EXPECT_LE(exits + 10, counter(cpu_stats, "exits"));
-	EXPECT_EQ(ios + 10, counter(cpu_stats, "io_exits"));
-	EXPECT_LT(0, counter(cpu_stats, "pf_fixed"));
-	EXPECT_LT(0, counter(vm_stats, "pages_4k") + counter(vm_stats, "pages_2m"));
+	EXPECT_LE(exits + 10, tvm_counter(cpu_stats, "exits"));
+	EXPECT_EQ(ios + 10, tvm_counter(cpu_stats, "io_exits"));
+	EXPECT_LT(0, tvm_counter(cpu_stats, "pf_fixed"));
+	EXPECT_LT(0, tvm_counter(vm_stats, "pages_4k") + tvm_counter(vm_stats, "pages_2m"));
 
 	/* They outlive all other files of the VM. */
 	tcpu_destroy(cpu);
 	tvm_destroy(vm);
-	EXPECT_EQ(ios + 10, counter(cpu_stats, "io_exits"));
-	EXPECT_LE(0, counter(vm_stats, "pages_4k"));
+	EXPECT_EQ(ios + 10, tvm_counter(cpu_stats, "io_exits"));
+	EXPECT_LE(0, tvm_counter(vm_stats, "pages_4k"));
 	close(cpu_stats);
 	close(vm_stats);
 }

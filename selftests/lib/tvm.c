@@ -235,6 +235,35 @@ void tcpu_load(struct tcpu *cpu, const struct guest_code *code)
 	tcpu_load_bytes(cpu, code->start, code->end - code->start);
 }
 
+long tvm_counter(int fd, const char *name)
+{
+	struct kvm_stats_header header;
+	struct kvm_stats_desc *desc;
+	size_t size;
+	char *all;
+	u64 value;
+	u32 i;
+
+	if (pread(fd, &header, sizeof(header), 0) != sizeof(header))
+		tvm_die("header of the counters");
+	size = sizeof(*desc) + header.name_size;
+	all = malloc(header.num_desc * size);
+	if (pread(fd, all, header.num_desc * size, header.desc_offset) !=
+	    (ssize_t)(header.num_desc * size))
+		tvm_die("descriptions of the counters");
+	for (i = 0; i < header.num_desc; i++) {
+		desc = (void *)(all + i * size);
+		if (strcmp(desc->name, name))
+			continue;
+		if (pread(fd, &value, sizeof(value), header.data_offset + desc->offset) != 8)
+			tvm_die("value of %s", name);
+		free(all);
+		return value;
+	}
+	free(all);
+	return -1;
+}
+
 int tcpu_run(struct tcpu *cpu)
 {
 	if (ioctl(cpu->fd, KVM_RUN, 0))

@@ -144,6 +144,15 @@ struct tvm *tvm_create(unsigned int flags);
 void tvm_destroy(struct tvm *vm);
 
 /**
+ * tvm_counter() - one value of KVM_GET_STATS_FD
+ * @fd: the VM's or the vCPU's file descriptor of counters
+ * @name: the counter's name
+ *
+ * Return: the value, or -1 when there is none of this name.
+ */
+long tvm_counter(int fd, const char *name);
+
+/**
  * tvm_slot() - call KVM_SET_USER_MEMORY_REGION
  * @vm: the VM
  * @slot: slot number

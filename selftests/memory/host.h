@@ -99,13 +99,18 @@ static inline void host_init(void)
 	host_write("/sys/kernel/mm/transparent_hugepage/shmem_enabled", "advise");
 }
 
+static inline int host_ksm_run(void)
+{
+	host_write("/sys/kernel/mm/ksm/pages_to_scan", "2000");
+	host_write("/sys/kernel/mm/ksm/sleep_millisecs", "20");
+	return host_write("/sys/kernel/mm/ksm/run", "1");
+}
+
 static inline void host_ksm_start(void *mem, size_t bytes)
 {
 	if (madvise(mem, bytes, MADV_MERGEABLE))
 		tvm_die("MADV_MERGEABLE: %m");
-	host_write("/sys/kernel/mm/ksm/pages_to_scan", "2000");
-	host_write("/sys/kernel/mm/ksm/sleep_millisecs", "20");
-	if (host_write("/sys/kernel/mm/ksm/run", "1"))
+	if (host_ksm_run())
 		tvm_die("no KSM");
 }
 

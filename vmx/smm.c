@@ -202,25 +202,24 @@ static const struct {
 	u16 state;
 	struct save_place in64, in32;
 } save_fields[] = {
-#define PLACE(type, field) { offsetof(struct type, field), sizeof_field(struct type, field) }
-#define FIELD(state, in64, in32)							\
-	{ offsetof(struct saved_state, state), PLACE(save64, in64), PLACE(save32, in32) }
-	FIELD(rip, rip, eip),
-	FIELD(rflags, rflags, eflags),
-	FIELD(dr6, dr6, dr6),
-	FIELD(dr7, dr7, dr7),
-	FIELD(cr0, cr0, cr0),
-	FIELD(cr3, cr3, cr3),
-	FIELD(cr4, cr4, cr4),
-	FIELD(smbase, smbase, smbase),
-	FIELD(revision, revision, revision),
-	FIELD(int_shadow, int_shadow, int_shadow),
-	FIELD(gdt_base, gdtr.base, gdtr.base),
-	FIELD(gdt_limit, gdtr.limit, gdtr.limit),
-	FIELD(idt_base, idtr.base, idtr.base),
-	FIELD(idt_limit, idtr.limit, idtr.limit),
+#define FIELD(state, in64, size64, in32, size32)					\
+	{ offsetof(struct saved_state, state),						\
+	  { offsetof(struct save64, in64), size64 }, { offsetof(struct save32, in32), size32 } }
+	FIELD(rip, rip, 8, eip, 4),
+	FIELD(rflags, rflags, 8, eflags, 4),
+	FIELD(dr6, dr6, 8, dr6, 4),
+	FIELD(dr7, dr7, 8, dr7, 4),
+	FIELD(cr0, cr0, 8, cr0, 4),
+	FIELD(cr3, cr3, 8, cr3, 4),
+	FIELD(cr4, cr4, 8, cr4, 4),
+	FIELD(smbase, smbase, 4, smbase, 4),
+	FIELD(revision, revision, 4, revision, 4),
+	FIELD(int_shadow, int_shadow, 1, int_shadow, 1),
+	FIELD(gdt_base, gdtr.base, 8, gdtr.base, 4),
+	FIELD(gdt_limit, gdtr.limit, 4, gdtr.limit, 4),
+	FIELD(idt_base, idtr.base, 8, idtr.base, 4),
+	FIELD(idt_limit, idtr.limit, 4, idtr.limit, 4),
 #undef FIELD
-#undef PLACE
 };
 
 /* Little-endian: the lower bytes come first, what is not there is 0. */

@@ -482,6 +482,17 @@ int guest_read(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
 int guest_write(struct vcpu *vcpu, gpa_t gpa, const void *data, unsigned int len);
 
 /**
+ * guest_read_nofault() - guest_read() where nothing may sleep
+ * @vcpu: own thread, in any context; vm->srcu held
+ * @gpa: guest physical address
+ * @data: result
+ * @len: bytes; they may not cross a page
+ *
+ * Return: 0, or -EFAULT as guest_read(), and when the page is not there at the moment.
+ */
+int guest_read_nofault(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
+
+/**
  * guest_write_nofault() - the same where nothing may sleep
  * @vcpu: own thread, in any context
  * @gpa: guest physical address

@@ -27,6 +27,9 @@ struct vcpu;
  * @system_time:	MSR_KVM_SYSTEM_TIME, old or new: an address and KVM_MSR_ENABLED
  * @guest_stopped:	the next update tells the guest that it was stopped
  * @steal_time:		MSR_KVM_STEAL_TIME
+ * @eoi:		MSR_KVM_PV_EOI_EN: an address and KVM_MSR_ENABLED
+ * @eoi_armed:		the guest's memory says that the interrupt in service needs no EOI; own
+ *			thread, false outside of KVM_RUN
  * @run_delay:		its thread's wait for a CPU, as far as the guest knows of it; ns
  * @marked:		the guest's memory may say that the vCPU is preempted
  * @between_instructions: its thread is where it may say so
@@ -38,9 +41,11 @@ struct vcpu_pv {
 	bool guest_stopped;
 	bool marked;
 	bool between_instructions;
+	bool eoi_armed;
 	u64 poll_control;
 	u64 system_time;
 	u64 steal_time;
+	u64 eoi;
 	u64 run_delay;
 };
 
@@ -176,6 +181,37 @@ void steal_sched_in(struct vcpu *vcpu);
  * @vcpu: own thread, from the preempt notifier
  */
 void steal_sched_out(struct vcpu *vcpu);
+
+/* ---- EOIs without an exit: irq/pv_eoi.c ---- */
+
+/**
+ * pv_eoi_arm() - let the guest end the interrupt it is about to take by a bit in its memory, if
+ * nobody has to know of the EOI at once
+ * @vcpu: own thread, interrupts off; a vCPU with an APIC and MSR_KVM_PV_EOI_EN enabled
+ */
+void pv_eoi_arm(struct vcpu *vcpu);
+
+/**
+ * pv_eoi_sync() - learn whether the guest has ended the interrupt, and take the offer back
+ * @vcpu: own thread, vm->srcu held, eoi_armed; may sleep
+ */
+void pv_eoi_sync(struct vcpu *vcpu);
+
+/**
+ * pv_eoi_try_sync() - the same where nothing may sleep
+ * @vcpu: own thread, eoi_armed
+ *
+ * Return: whether it is done; false when the guest's memory is not there at the moment.
+ */
+bool pv_eoi_try_sync(struct vcpu *vcpu);
+
+/**
+ * pv_eoi_settle() - before an interrupt is chosen: what is in service has to be known
+ * @vcpu: own thread, eoi_armed; any context
+ *
+ * Return: false when it is not known, and pv_eoi_sync() has to come first.
+ */
+bool pv_eoi_settle(struct vcpu *vcpu);
 
 /* ---- Hypercalls' helpers in irq/pv_ipi.c ---- */
 

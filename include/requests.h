@@ -28,6 +28,7 @@ enum vcpu_request {
 	REQ_CLOCK_MASTER,	/* the VM's kvmclock needs a new base */
 	REQ_STEAL,		/* tell the guest how long it waited for a CPU */
 	REQ_IOAPIC_EOI,		/* leave with KVM_EXIT_IOAPIC_EOI */
+	REQ_PV_EOI,		/* learn from the guest's memory what it has ended */
 	REQ_SMI,		/* enter SMM when nothing else is being delivered */
 	NR_VCPU_REQUESTS
 };

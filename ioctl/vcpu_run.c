@@ -190,6 +190,9 @@ static void vcpu_serve_timer(struct vcpu *vcpu)
 /* One turn of the loop for a vCPU that does not execute instructions. */
 static int vcpu_block(struct vcpu *vcpu)
 {
+	/* What wakes it depends on what is in service. */
+	if (unlikely(vcpu->pv.eoi_armed))
+		pv_eoi_sync(vcpu);
 	vcpu_serve_timer(vcpu);
 	if (!vcpu_has_event(vcpu)) {
 		vcpu_wait_unlocked(vcpu);
@@ -417,6 +420,8 @@ long vcpu_run(struct vcpu *vcpu)
 	vcpu->srcu_idx = srcu_read_lock(&vcpu->vm->srcu);
 	vcpu_hw_run_begin(vcpu);
 	ret = vcpu_run_prepared(vcpu, immediate);
+	if (unlikely(vcpu->pv.eoi_armed))
+		pv_eoi_sync(vcpu);
 	vcpu_hw_run_end(vcpu);
 	vcpu_fill_run(vcpu);
 	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);

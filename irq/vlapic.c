@@ -146,8 +146,12 @@ static noinline void vlapic_tell_ioapic(struct vlapic *apic, u8 vector)
 
 void vlapic_eoi(struct vlapic *apic)
 {
-	int vector = apic->highest_isr;
+	int vector;
 
+	/* The guest may have ended the one before by its memory. Never so in atomic context. */
+	if (unlikely(apic->vcpu->pv.eoi_armed))
+		pv_eoi_sync(apic->vcpu);
+	vector = apic->highest_isr;
 	/* Not every EOI has an interrupt to end. */
 	if (vector < 0)
 		return;

@@ -157,6 +157,8 @@ static int vlapic_write(struct vlapic *apic, unsigned int offset, u32 value)
 
 static u32 vlapic_read(struct vlapic *apic, unsigned int offset)
 {
+	if (unlikely(apic->vcpu->pv.eoi_armed))
+		pv_eoi_sync(apic->vcpu);
 	switch (offset) {
 	case APIC_ARBPRI:
 		return 0;

@@ -243,8 +243,6 @@ struct paging;
 void guest_paging(struct vcpu *vcpu, struct paging *p);
 
 /* ---- guest_mem.c: the one place that knows user pointers ---- */
-/* guest_read_nofault() - without sleeping: 0, or -EFAULT also when the page is not there now. */
-int guest_read_nofault(struct vcpu *vcpu, gpa_t gpa, void *data, unsigned int len);
 /* user_copy_bitmap() - copy a dirty bitmap out: 0 or -EFAULT; user_read_bitmap() - and in. */
 int user_copy_bitmap(const struct kvm_dirty_log *log, const void *bitmap, size_t bytes);
 int user_read_bitmap(const struct kvm_clear_dirty_log *log, void *bitmap, size_t bytes);

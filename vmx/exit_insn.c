@@ -64,6 +64,11 @@ static bool is_x2apic_msr(u32 index)
 	return (index & ~0xffu) == 0x800;
 }
 
+static bool is_x2apic_eoi(u32 index)
+{
+	return index == 0x80b;
+}
+
 enum fast_result fast_rdmsr(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
@@ -73,6 +78,8 @@ enum fast_result fast_rdmsr(struct vcpu_vmx *vmx)
 	if (!vcpu->lapic)
 		return FAST_NONE;
 	if (is_x2apic_msr(index)) {
+		if (unlikely(vcpu->pv.eoi_armed) && !pv_eoi_try_sync(vcpu))
+			return FAST_NONE;
 		if (vlapic_msr_read(vcpu, index, &value))
 			return FAST_NONE;
 	} else if (unlikely(rcu_access_pointer(vcpu->vm->msr_filter))) {
@@ -100,6 +107,8 @@ enum fast_result fast_wrmsr(struct vcpu_vmx *vmx)
 	if (!vcpu->lapic || (vmcs_readl(VMCS_GUEST_RFLAGS) & (X86_EFLAGS_TF | X86_EFLAGS_RF)))
 		return FAST_NONE;
 	if (is_x2apic_msr(index)) {
+		if (unlikely(vcpu->pv.eoi_armed) && is_x2apic_eoi(index) && !pv_eoi_try_sync(vcpu))
+			return FAST_NONE;
 		if (vlapic_msr_write(vcpu, index, value))
 			return FAST_NONE;
 	} else if (index == MSR_IA32_TSC_DEADLINE && guest_has(vcpu, GF_TSC_DEADLINE) &&

@@ -131,6 +131,7 @@ int pv_msr_get(struct vcpu *vcpu, const struct msr_row *row, struct msr_access *
 bool pv_msr_allowed(const struct vcpu *vcpu, const struct msr_row *row);
 int pv_msr_refuse(const struct msr_access *msr);
 int pv_set_poll_control(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr);
+int pv_eoi_set_msr(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr);
 
 /* ---- pvclock.c, steal.c ---- */
 

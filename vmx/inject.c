@@ -396,7 +396,8 @@ static bool inject_irq(struct vcpu_vmx *vmx)
 	struct vcpu *vcpu = &vmx->vcpu;
 	int vector;
 
-	if (!vcpu_interrupts_allowed(vcpu) || !vcpu_irq_pending(vcpu))
+	if (!vcpu_interrupts_allowed(vcpu) || !vcpu_irq_pending(vcpu) ||
+	    unlikely(vcpu_test_request(vcpu, REQ_PV_EOI)))
 		return false;
 	vector = vcpu_irq_take(vcpu);
 	if (vector < 0)
@@ -405,6 +406,8 @@ static bool inject_irq(struct vcpu_vmx *vmx)
 	vcpu->interrupt.soft = false;
 	vcpu->interrupt.vector = vector;
 	enter_with_interrupt(vmx);
+	if (vcpu->pv.eoi & KVM_MSR_ENABLED)
+		pv_eoi_arm(vcpu);
 	return true;
 }
 
@@ -470,6 +473,11 @@ void vmx_inject_events(struct vcpu *vcpu)
 	vmx->entered = ENTERED_NOTHING;
 	if (vcpu->lapic && vlapic_timer_pending(vcpu))
 		vlapic_timer_inject(vcpu);
+	/* The guest's page is not there, so priorities are not known: the entry ends at once. */
+	if (unlikely(vcpu->pv.eoi_armed) && !pv_eoi_settle(vcpu)) {
+		vcpu_request(vcpu, REQ_PV_EOI);
+		compat_kick_cpu(raw_smp_processor_id());
+	}
 	if (unlikely(vcpu->guest_debug)) {
 		inject_while_debugged(vmx);
 	} else {

@@ -696,6 +696,7 @@ const struct msr_row msr_rows[] = {
 	  KVM_FEATURE_CLOCKSOURCE2, 0, 0, MSR_ROW_LIST },
 	PV_MSR(MSR_KVM_SYSTEM_TIME_NEW, CLOCKSOURCE2, pvclock_set_system_time, pv.system_time),
 	PV_MSR(MSR_KVM_STEAL_TIME, STEAL_TIME, steal_set_msr, pv.steal_time),
+	PV_MSR(MSR_KVM_PV_EOI_EN, PV_EOI, pv_eoi_set_msr, pv.eoi),
 	PV_MSR(MSR_KVM_POLL_CONTROL, POLL_CONTROL, pv_set_poll_control, pv.poll_control),
 	{ MSR_EFER, 0, get_efer, set_efer },
 	SWITCHED(MSR_STAR, set_switched),

@@ -14,9 +14,9 @@
 #define PV_FEATURES	(BIT(KVM_FEATURE_CLOCKSOURCE) | BIT(KVM_FEATURE_CLOCKSOURCE2) | \
 			 BIT(KVM_FEATURE_CLOCKSOURCE_STABLE_BIT) | \
 			 BIT(KVM_FEATURE_STEAL_TIME) | BIT(KVM_FEATURE_PV_TLB_FLUSH) | \
-			 BIT(KVM_FEATURE_NOP_IO_DELAY) | BIT(KVM_FEATURE_PV_UNHALT) | \
-			 BIT(KVM_FEATURE_PV_SEND_IPI) | BIT(KVM_FEATURE_POLL_CONTROL) | \
-			 BIT(KVM_FEATURE_PV_SCHED_YIELD))
+			 BIT(KVM_FEATURE_PV_EOI) | BIT(KVM_FEATURE_NOP_IO_DELAY) | \
+			 BIT(KVM_FEATURE_PV_UNHALT) | BIT(KVM_FEATURE_PV_SEND_IPI) | \
+			 BIT(KVM_FEATURE_POLL_CONTROL) | BIT(KVM_FEATURE_PV_SCHED_YIELD))
 
 u32 pv_supported_features(void)
 {
@@ -65,6 +65,9 @@ void vcpu_pv_reset(struct vcpu *vcpu)
 	vcpu->pv.system_time = 0;
 	vcpu->pv.steal_time = 0;
 	vcpu->pv.marked = false;
+	if (vcpu->pv.eoi_armed)
+		pv_eoi_sync(vcpu);
+	vcpu->pv.eoi = 0;
 }
 
 void vcpu_pv_init(struct vcpu *vcpu)
@@ -104,5 +107,25 @@ int pv_set_poll_control(struct vcpu *vcpu, const struct msr_row *row, const stru
 	if (msr->data & ~1ull)
 		return 1;
 	vcpu->pv.poll_control = msr->data;
+	return 0;
+}
+
+/*
+ * A byte, which has to lie in memory; bit 1 and the other low bits are reserved.
+ */
+int pv_eoi_set_msr(struct vcpu *vcpu, const struct msr_row *row, const struct msr_access *msr)
+{
+	gpa_t gpa = msr->data & ~KVM_MSR_ENABLED;
+	u8 byte;
+
+	if (!pv_msr_allowed(vcpu, row))
+		return pv_msr_refuse(msr);
+	if (gpa & 3)
+		return 1;
+	if ((msr->data & KVM_MSR_ENABLED) && guest_read(vcpu, gpa, &byte, sizeof(byte)))
+		return 1;
+	if (vcpu->pv.eoi_armed)
+		pv_eoi_sync(vcpu);
+	vcpu->pv.eoi = msr->data;
 	return 0;
 }

@@ -194,6 +194,9 @@ static int deliver_event(struct vcpu *vcpu)
 
 static bool has_event(struct vcpu *vcpu)
 {
+	/* Nobody kicks an emulator that is too busy to enter: look first what is in service. */
+	if (unlikely(vcpu->pv.eoi_armed))
+		pv_eoi_sync(vcpu);
 	/* INT n does not ask for IF. */
 	return vcpu->interrupt.injected || vcpu_hw_has_event(vcpu);
 }

@@ -39,7 +39,8 @@ void __init vmx_run_init(void)
 
 /* ---- Requests ---- */
 
-#define REQS_PV		(BIT(REQ_CLOCK) | BIT(REQ_CLOCK_MASTER) | BIT(REQ_STEAL))
+#define REQS_PV		(BIT(REQ_CLOCK) | BIT(REQ_CLOCK_MASTER) | BIT(REQ_STEAL) | \
+			 BIT(REQ_PV_EOI))
 
 /* What is told in memory shared with the guest; the base before what is derived from it. */
 static noinline void serve_pv_requests(struct vcpu *vcpu)
@@ -50,6 +51,8 @@ static noinline void serve_pv_requests(struct vcpu *vcpu)
 		pvclock_update(vcpu);
 	if (vcpu_take_request(vcpu, REQ_STEAL))
 		steal_update(vcpu);
+	if (vcpu_take_request(vcpu, REQ_PV_EOI) && vcpu->pv.eoi_armed)
+		pv_eoi_sync(vcpu);
 }
 
 #define REQS_CONTROLS	(BIT(REQ_MSR_BITMAP) | BIT(REQ_PML))

@@ -79,5 +79,8 @@ bool pv_eoi_try_sync(struct vcpu *vcpu)
 
 bool pv_eoi_settle(struct vcpu *vcpu)
 {
-	return !READ_ONCE(vcpu->lapic->irr_words) || pv_eoi_try_sync(vcpu);
+	struct vlapic *apic = vcpu->lapic;
+
+	return !(READ_ONCE(apic->irr_words) || vlapic_extint_pending(apic)) ||
+	       pv_eoi_try_sync(vcpu);
 }

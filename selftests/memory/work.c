@@ -98,6 +98,7 @@ static void work_pass(struct work *w, unsigned int n)
 	bool logged = op->logs || work_random(w, 3) == 0;
 	u64 before = op->count ? op->count(w) : 0;
 
+	printf("# pass %u: %s%s\n", n, op->name, logged ? ", logged" : "");
 	work_orders(w, false);
 	if (logged)
 		work_log_start(w);

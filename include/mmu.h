@@ -120,6 +120,7 @@ struct vcpu_mmu {
 	u64 last_slot_generation;
 	struct dirty_ring ring;
 	struct vcpu_shadow *shadow;	/* (c) NULL with EPT */
+	u8 lost;			/* faults in a row that the host's changes overtook */
 	bool table_unreadable;		/* a walk met a guest table in memory it cannot access */
 };
 
@@ -343,6 +344,7 @@ enum pf_result {
  * @uncached:	the host does not map it write-back
  * @goal_level:	1 = 4K, 2 = 2M, 3 = 1G
  * @fill:	4K only because it executes: map all of the 2M that way
+ * @held:	mmap_lock is held for reading
  *
  * The constant ones are set where the fault enters, the others by mmu/ on the way.
  */
@@ -363,6 +365,7 @@ struct page_fault {
 	bool uncached;
 	u8 goal_level;
 	bool fill;
+	bool held;
 };
 
 /**

@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
 #include <linux/sched/mm.h>
+#include <linux/userfaultfd_k.h>
 #include <asm/pgtable.h>
 
 #include "compat.h"
@@ -22,6 +23,9 @@
 
 #define HOST_LEVEL_2M	2
 #define HOST_LEVEL_1G	3
+
+/* Faults in a row that may be overtaken. A vCPU that is kicked all the time counts some, too. */
+#define FAULT_PATIENCE	16
 
 /* Host entries that have no struct page to keep dirty: the zero page, I/O mappings, DAX. */
 #define HOST_NO_PAGE	(_PAGE_SPECIAL | COMPAT_PAGE_DEVMAP)
@@ -231,17 +235,53 @@ static int fault_in_special(const struct page_fault *pf)
 	return r ? -EFAULT : 0;
 }
 
+/* ---- A process that changes its mappings without pause ---- */
+
+/*
+ * A thread that maps, moves, protects, collapses or forks in a loop may be done with the next round
+ * whenever this vCPU is about to map, for ever. All of these take mmap_lock for writing: from time
+ * to time a fault holds it from before finding the page until it is mapped. What needs no lock
+ * (reclaim, migration, merging) takes a page once and then has others to look at.
+ */
+static void fault_hold(struct vcpu *vcpu, struct page_fault *pf)
+{
+	vcpu->mmu.lost = 0;
+	pf->held = !pf->prefetch && !mmap_read_lock_killable(current->mm);
+}
+
+static void fault_let_go(struct page_fault *pf)
+{
+	if (pf->held)
+		mmap_read_unlock(current->mm);
+	pf->held = false;
+}
+
+/* False when it takes a wait that signals have to end, or fails: then without the lock. */
+static bool fault_in_held(const struct page_fault *pf)
+{
+	struct vm_area_struct *vma = vma_lookup(current->mm, pf->hva);
+	bool unlocked = false;
+
+	return vma && !userfaultfd_armed(vma) &&
+	       !fixup_user_fault(current->mm, pf->hva, pf->write ? FAULT_FLAG_WRITE : 0, &unlocked);
+}
+
 /*
  * Make the host map the page as an access by the process would: swap in, allocate, copy. 0 to look
  * again, else the fault's result.
  */
-static int fault_in(const struct page_fault *pf)
+static int fault_in(struct page_fault *pf)
 {
 	unsigned int flags = FOLL_HWPOISON | COMPAT_FOLL_INTERRUPTIBLE |
 			     COMPAT_FOLL_HONOR_NUMA_FAULT;
 	struct page *page;
 	long n;
 
+	if (unlikely(pf->held)) {
+		if (fault_in_held(pf))
+			return 0;
+		fault_let_go(pf);
+	}
 	if (pf->write)
 		flags |= FOLL_WRITE;
 	n = get_user_pages_unlocked(pf->hva, 1, &page, flags);
@@ -268,6 +308,9 @@ static int fault_find(struct vcpu *vcpu, struct page_fault *pf)
 
 	static_assert(PF_FIXED == 0 && PF_RETRY > 0 && PF_MMIO > 0);
 	pf->gfn = gpa_to_gfn(pf->addr);
+	pf->held = false;
+	if (unlikely(vcpu->mmu.lost >= FAULT_PATIENCE))
+		fault_hold(vcpu, pf);
 	for (;;) {
 		/* First, and before the slot is looked up: see mmu_invalidate_bump(). */
 		pf->seq = smp_load_acquire(&mmu->invalidate_seq);
@@ -300,7 +343,7 @@ int mmu_handle_fault(struct vcpu *vcpu, struct page_fault *pf)
 	if (unlikely(r))
 		return r;
 	r = fault_find(vcpu, pf);
-	if (unlikely(r))
-		return r;
-	return fault_map(vcpu, pf);
+	if (likely(!r))
+		r = fault_map(vcpu, pf);
+	return mmu_fault_end(vcpu, pf, r);
 }

@@ -16,6 +16,7 @@
 
 #include <linux/bitops.h>
 #include <linux/list.h>
+#include <linux/mmap_lock.h>
 
 #include "mmu.h"
 #include "vm.h"
@@ -212,9 +213,18 @@ void notifier_module_exit(void);
 
 /*
  * mmu_fault_find() - a fault's slot, host page and level, the guest physical address given: 0, or
- * what mmu_handle_fault() returns. May sleep.
+ * what mmu_handle_fault() returns. May sleep. mmu_fault_end() has to follow in each case.
  */
 int mmu_fault_find(struct vcpu *vcpu, struct page_fault *pf);
+/* mmu_fault_end() - the fault has ended with @r, which is returned */
+static inline int mmu_fault_end(struct vcpu *vcpu, struct page_fault *pf, int r)
+{
+	if (unlikely(pf->held))
+		mmap_read_unlock(current->mm);
+	vcpu->mmu.lost = unlikely(r == PF_RETRY) ? vcpu->mmu.lost + 1 : 0;
+	return r;
+}
+
 /*
  * mmu_fault_peek() - what the host maps for @pf's frame, without asking it for anything. mmu.lock
  * held for writing, and no invalidation in progress: false when there is nothing.

@@ -424,7 +424,7 @@ static int fault_try(struct vcpu *vcpu, struct shadow_fault *f)
 	};
 	int r = mmu_fault_find(vcpu, &pf);
 
-	return r ?: fault_map(vcpu, f, &pf);
+	return mmu_fault_end(vcpu, &pf, r ?: fault_map(vcpu, f, &pf));
 }
 
 int mmu_shadow_fault(struct vcpu *vcpu, gva_t gva, u32 error, gpa_t *gpa,

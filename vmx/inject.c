@@ -399,9 +399,9 @@ static bool inject_irq(struct vcpu_vmx *vmx)
 	if (!vcpu_interrupts_allowed(vcpu) || !vcpu_irq_pending(vcpu))
 		return false;
 	/*
-	 * What is in service is not known: the guest's page is not there, or the request is younger
-	 * than pv_eoi_settle(). Each ends the entry at once. To take it now would offer the next EOI
-	 * by the same bit, and forget one that the guest has made already.
+	 * What is in service is not known: the guest's page is not there, or the request is
+	 * younger than pv_eoi_settle(). Each ends the entry at once. To take it now would offer the
+	 * next EOI by the same bit, and forget one that the guest has made already.
 	 */
 	if (unlikely(vcpu->pv.eoi_armed))
 		return false;

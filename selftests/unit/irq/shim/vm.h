@@ -51,6 +51,9 @@ struct vcpu {
 	u64 tsc_offset;
 	bool no_tsc_deadline, no_x2apic;
 	bool smm;
+	struct {
+		bool eoi_armed;			/* these tests' guest has no PV EOI */
+	} pv;
 	unsigned int nr_kicks, nr_nmis, nr_smis;		/* what the tests look at */
 };
 
@@ -62,6 +65,11 @@ static inline bool vm_has_quirk(const struct vm *vm, u64 quirk)
 static inline bool hw_has_smm(void)
 {
 	return true;
+}
+
+static inline void pv_eoi_sync(struct vcpu *vcpu)
+{
+	vcpu->pv.eoi_armed = false;
 }
 
 static inline void vcpu_smi(struct vcpu *vcpu)

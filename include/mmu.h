@@ -121,7 +121,7 @@ struct vcpu_mmu {
 	struct dirty_ring ring;
 	struct vcpu_shadow *shadow;	/* (c) NULL with EPT */
 	u8 lost;			/* faults in a row that the host's changes overtook */
-	bool table_unreadable;		/* a walk met a guest table in memory it cannot access */
+	gpa_t unreadable_table;		/* guest table a walk met in memory it cannot access */
 };
 
 /* ---- Life (mmu/mmu.c) ---- */
@@ -441,7 +441,8 @@ bool mmu_shadow_switch_fast(struct vcpu *vcpu, u64 cr3, bool commit);
  * @vcpu: own thread, interrupts on, vm->srcu held; may sleep
  * @gva: linear address
  * @error: the CPU's error code
- * @gpa: what @gva translates to, unless PF_GUEST
+ * @gpa: what @gva translates to, unless PF_GUEST; with -EFAULT, what is not there, INVALID_GPA
+ *	before anything was asked for
  * @ex: the guest's #PF, with PF_GUEST
  *
  * Return: enum pf_result, or as mmu_handle_fault().

@@ -231,7 +231,7 @@ int paging_read(void *memory, u64 gpa, u64 *entry, unsigned int size)
 	return 0;
 fault:
 	__uaccess_end();
-	vcpu->mmu.table_unreadable = true;
+	vcpu->mmu.unreadable_table = gpa;
 	return -EFAULT;
 }
 

@@ -89,7 +89,8 @@ static void fault_access(struct shadow_fault *f)
 }
 
 /* 0, PF_GUEST with the guest's own fault in @ex, or -EFAULT. */
-static int fault_walk(struct vcpu *vcpu, struct shadow_fault *f, struct guest_exception *ex)
+static int fault_walk(struct vcpu *vcpu, struct shadow_fault *f, gpa_t *gpa,
+		      struct guest_exception *ex)
 {
 	u32 access = f->error & (PFEC_WRITE | PFEC_USER | PFEC_FETCH);
 	u32 error;
@@ -105,11 +106,13 @@ static int fault_walk(struct vcpu *vcpu, struct shadow_fault *f, struct guest_ex
 	/* Before any entry is read. Pairs with shadow_seq_bump(). */
 	f->seq = smp_load_acquire(&vcpu->vm->mmu.shadow->seq);
 	f->top = 0;
-	vcpu->mmu.table_unreadable = false;
+	vcpu->mmu.unreadable_table = INVALID_GPA;
 	if (paging_walk(&f->p, vcpu, f->gva, access, &f->result, &error, &f->trail)) {
 		/* As the CPU's own walk with EPT: user space has to be told. */
-		if (unlikely(vcpu->mmu.table_unreadable))
+		if (unlikely(vcpu->mmu.unreadable_table != INVALID_GPA)) {
+			*gpa = vcpu->mmu.unreadable_table;
 			return -EFAULT;
+		}
 		*ex = (struct guest_exception){
 			.vector = VEC_PF,
 			.has_error = true,
@@ -442,7 +445,7 @@ int mmu_shadow_fault(struct vcpu *vcpu, gva_t gva, u32 error, gpa_t *gpa,
 		r = shadow_topup(vcpu);
 		if (r)
 			return r;
-		r = fault_walk(vcpu, &f, ex);
+		r = fault_walk(vcpu, &f, gpa, ex);
 		if (r)
 			return r;
 		*gpa = f.result.gpa;

@@ -150,8 +150,8 @@ static int handle_page_fault(struct vcpu *vcpu)
 	int ret;
 
 	ret = mmu_shadow_fault(vcpu, info->qual, info->intr_error, &gpa, &ex);
-	if (ret < 0)
-		return ret;
+	if (unlikely(ret < 0))
+		return fault_failed(vcpu, gpa, ret);
 	if (ret == PF_MMIO)
 		return emulate_mmio(vcpu, gpa, info->qual);
 	if (ret == PF_GUEST)

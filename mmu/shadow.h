@@ -129,6 +129,7 @@ struct rmap_region {
  * @unsync: those that may differ from the guest's tables
  * @regions: struct rmap_region by frame / 512
  * @count: length of @pages
+ * @pinned: how many of them have refs
  * @vm, @vms: for the shrinker
  * @seq: rises when a guest table begins to be shadowed, and with each invalidation by a guest
  * @search: number of the last search for what a root reaches
@@ -140,6 +141,7 @@ struct vm_shadow {
 	struct list_head unsync;
 	struct xarray regions;
 	unsigned long count;
+	unsigned long pinned;
 	struct vm *vm;
 	struct list_head vms;
 	unsigned long seq;

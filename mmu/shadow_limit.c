@@ -25,12 +25,17 @@ static unsigned long shadow_limit(const struct vm *vm)
 	return limit ?: max_t(u64, SHADOW_MIN_PAGES, READ_ONCE(vm->mmu.nr_pages) / 50);
 }
 
-/* For what one fault or one root can add. Several at once, so that not each fault zaps. */
+/*
+ * For what one fault or one root can add. Several at once, so that not each fault zaps. Roots in
+ * use cannot go, so there is always room beside them: an instruction may need several tables at the
+ * same time.
+ */
 void shadow_make_room(struct tdp_batch *b)
 {
-	unsigned long limit = shadow_limit(b->vm);
+	const struct vm_shadow *s = b->vm->mmu.shadow;
+	unsigned long limit = max(shadow_limit(b->vm), s->pinned + SHADOW_MIN_PAGES);
 
-	if (unlikely(b->vm->mmu.shadow->count + SHADOW_SPARE_PAGES > limit))
+	if (unlikely(s->count + SHADOW_SPARE_PAGES > limit))
 		shadow_reclaim(b, limit - 2 * SHADOW_SPARE_PAGES);
 }
 

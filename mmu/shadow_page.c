@@ -225,6 +225,7 @@ void shadow_zap(struct tdp_batch *b, struct shadow_page *sp)
 		shadow_release(&b->tables, sp);
 		return;
 	}
+	s->pinned--;
 	/* Empty, and of no use: vCPUs look for another root before they enter again. */
 	WRITE_ONCE(sp->invalid, true);
 	vcpu_request_all(vm, REQ_MMU_RELOAD, false);
@@ -233,8 +234,12 @@ void shadow_zap(struct tdp_batch *b, struct shadow_page *sp)
 /* The caller's vCPU does not run on it: nobody has it cached since its last flush. */
 void shadow_unref(struct vm *vm, struct shadow_page *sp)
 {
-	if (--sp->refs || !sp->invalid)
+	if (--sp->refs)
 		return;
+	if (!sp->invalid) {
+		vm->mmu.shadow->pinned--;
+		return;
+	}
 	set_page_private(virt_to_page(sp->spt), 0);
 	free_page((unsigned long)sp->spt);
 	free_page((unsigned long)sp->gpte);

@@ -140,7 +140,8 @@ static int root_fill(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_root 
 		sp = shadow_get(vcpu, b, gfn, role);
 		if (!sp)
 			return -EAGAIN;
-		sp->refs++;
+		if (!sp->refs++)
+			vcpu->vm->mmu.shadow->pinned++;
 		root->sp[i] = sp;
 	}
 	return 0;

@@ -145,9 +145,14 @@ static void serve_window_requests(struct vcpu_vmx *vmx)
 		vmx_tsc_update(vcpu);
 	vcpu_take_request(vcpu, REQ_UNBLOCK);
 	vcpu_take_request(vcpu, REQ_TPR);
-	/* Something has to be delivered before an SMI is taken, and nothing may follow. */
-	if (vcpu_take_request(vcpu, REQ_EVENT) && unlikely(vcpu->smi_pending && !vcpu->smm)) {
+	if (!vcpu_take_request(vcpu, REQ_EVENT))
+		return;
+	if (unlikely(vcpu->smi_pending && !vcpu->smm)) {
+		/* Something has to be delivered before an SMI is taken, and nothing may follow. */
 		vcpu_request(vcpu, REQ_SMI);
+		compat_kick_cpu(raw_smp_processor_id());
+	} else if (unlikely(vcpu_init_sipi_pending(vcpu))) {
+		/* It came after the look at what ends KVM_RUN's turn: nobody else ends this one. */
 		compat_kick_cpu(raw_smp_processor_id());
 	}
 }

@@ -273,6 +273,8 @@ enum em_misc {
 #define EM_FEAT_AVX		0x0400u
 #define EM_FEAT_AVX2		0x0800u
 #define EM_FEAT_ALL		0x0fffu
+/* No matter of CPUID: user code reaches VMware's ports and counters. */
+#define EM_FEAT_VMWARE		0x1000u
 
 /* Values of em_ctx.shadow: interrupt shadow that the instruction leaves behind. */
 #define EM_SHADOW_NONE		0
@@ -400,7 +402,8 @@ enum em_result em_decode(struct em_ctx *ctx);
  * @ctx: context after em_decode() returned EM_DONE
  *
  * May be called again after EM_RESTART and EM_IO_PENDING, without decoding anew, as long as
- * gpr, rip, mode and cpl are what em_execute() left; segments and CR0 are asked for again.
+ * gpr, rip, mode and cpl are what em_execute() left; segments and CR0 are asked for again. After
+ * the EM_IO_PENDING of IN gpr may be another.
  *
  * Return: any enum em_result.
  */
@@ -413,6 +416,14 @@ enum em_result em_execute(struct em_ctx *ctx);
  * Return: any enum em_result.
  */
 enum em_result em_run(struct em_ctx *ctx);
+
+/**
+ * em_is_backdoor() - may the decoded instruction be one that EM_FEAT_VMWARE opens to user code?
+ * @ctx: context after em_decode() returned EM_DONE
+ *
+ * Return: whether it is IN, OUT, INS, OUTS or RDPMC; its port or counter is not looked at.
+ */
+bool em_is_backdoor(const struct em_ctx *ctx);
 
 /**
  * em_raise() - note an exception; for callbacks and for the emulator itself

@@ -5,6 +5,23 @@
  */
 #include "exec.h"
 
+/* VMware's backdoor: commands, and messages. */
+#define VMWARE_PORT	0x5658
+#define VMWARE_RPC_PORT	0x5659
+
+bool em_is_backdoor(const struct em_ctx *ctx)
+{
+	enum em_result (*exec)(struct em_ctx *ctx) = ctx->d.op->exec;
+
+	return exec == em_ex_in || exec == em_ex_out || exec == em_ex_ins || exec == em_ex_outs ||
+	       exec == em_ex_rdpmc;
+}
+
+static bool is_open(const struct em_ctx *ctx, u16 port)
+{
+	return ctx->features & EM_FEAT_VMWARE && (port == VMWARE_PORT || port == VMWARE_RPC_PORT);
+}
+
 /*
  * "I/O Permission Bit Map": above IOPL, and always in virtual-8086 mode, the TSS decides. Two
  * bytes of the map are read, whatever the access's size.
@@ -19,6 +36,8 @@ enum em_result em_io_allowed(struct em_ctx *ctx, u16 port, unsigned int size)
 	if (ctx->mode == EM_MODE_REAL)
 		return EM_DONE;
 	if (ctx->mode != EM_MODE_VM86 && ctx->cpl <= em_iopl(ctx))
+		return EM_DONE;
+	if (is_open(ctx, port))
 		return EM_DONE;
 	r = em_segment(ctx, EM_SEG_TR, &tr);
 	if (r != EM_DONE)
@@ -62,6 +81,11 @@ enum em_result em_ex_in(struct em_ctx *ctx)
 	r = em_io_allowed(ctx, port, size);
 	if (r == EM_DONE)
 		r = em_cb_result(ctx->ops->port_in(ctx, port, size, &val, 1));
+	if (r == EM_IO_PENDING) {
+		/* Who answers may change RDX as well, as VMware's does: the port stays. */
+		ctx->d.imm = port;
+		ctx->d.flags = (ctx->d.flags & ~OP_SRC_MASK) | OP_SRC(IMM);
+	}
 	if (r != EM_DONE)
 		return r;
 	em_gpr_merge(ctx, EM_RAX, size, val);

@@ -97,6 +97,7 @@ enum em_imm {
 #define OP_IMM(x)	((u32)IMM_##x << 8)
 #define OP_GET_DST(f)	((f) & 15)
 #define OP_GET_SRC(f)	(((f) >> 4) & 15)
+#define OP_SRC_MASK	0xf0u
 #define OP_GET_IMM(f)	(((f) >> 8) & 15)
 
 #define OP_MODRM	BIT(12)

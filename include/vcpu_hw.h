@@ -30,6 +30,7 @@ struct vcpu;
  * @invpcid:		INVPCID may be offered
  * @rdtscp:		RDTSCP and RDPID may be offered
  * @xsaves:		XSAVES may be offered
+ * @vmware_backdoor:	the module parameter: user code reaches VMware's ports and counters
  * @maxphyaddr:		the host's physical address width, bits
  * @xcr0:		XCR0 bits a guest may set; 0 without XSAVE
  * @xss:		IA32_XSS bits a guest may set
@@ -42,7 +43,7 @@ struct vcpu;
 struct hw_features {
 	bool ept, ept_ad, pml, ept_2m, ept_1g, ept_5level;
 	bool vpid, unrestricted_guest, flexpriority, tsc_scaling, tpr_shadow;
-	bool invpcid, rdtscp, xsaves;
+	bool invpcid, rdtscp, xsaves, vmware_backdoor;
 	u8 maxphyaddr;
 	u64 xcr0;
 	u64 xss;

@@ -38,6 +38,10 @@ static bool param_flexpriority = true;
 module_param_named(flexpriority, param_flexpriority, bool, 0444);
 MODULE_PARM_DESC(flexpriority, "TPR shadow: the guest changes its task priority without exits");
 
+static bool param_vmware;
+module_param_named(enable_vmware_backdoor, param_vmware, bool, 0444);
+MODULE_PARM_DESC(enable_vmware_backdoor, "let user code of guests reach VMware's ports and counters");
+
 struct vmx_caps vmx_caps __ro_after_init;
 struct hw_features hw __ro_after_init;
 
@@ -245,6 +249,7 @@ static void __init fill_features(void)
 	hw.tsc_frac_bits = 48;
 	hw.tsc_max_ratio = ~0ull;
 	hw.tsc_khz = tsc_khz;
+	hw.vmware_backdoor = param_vmware;
 	hw.maxphyaddr = boot_cpu_data.x86_phys_bits;
 	fill_xstate();
 

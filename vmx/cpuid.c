@@ -566,7 +566,7 @@ int cpuid_set(struct vcpu *vcpu, struct kvm_cpuid_entry2 *entries, u32 nr)
 void cpuid_vcpu_init(struct vcpu *vcpu)
 {
 	vcpu->maxphyaddr = 36;
-	vcpu->em.features = EM_FEAT_ALL;
+	vcpu->em.features = EM_FEAT_ALL | (hw.vmware_backdoor ? EM_FEAT_VMWARE : 0);
 	vcpu->cr4_reserved = cpuid_cr4_reserved(vcpu, false);
 }
 

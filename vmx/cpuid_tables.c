@@ -412,7 +412,7 @@ void cpuid_guest_features(struct vcpu *vcpu)
 		__set_bit(GF_GBPAGES, vcpu->guest_features);
 	vcpu_pv_cpuid_changed(vcpu);
 
-	vcpu->em.features = 0;
+	vcpu->em.features = hw.vmware_backdoor ? EM_FEAT_VMWARE : 0;
 	for (i = 0; i < ARRAY_SIZE(em_bits); i++) {
 		if (guest_word(vcpu, em_bits[i].function, 0, em_bits[i].reg) & BIT(em_bits[i].bit))
 			vcpu->em.features |= em_bits[i].em;

@@ -331,8 +331,8 @@ static enum em_cb misc(struct em_ctx *ctx, unsigned int what, u64 arg)
 		do_rdtsc(vcpu);
 		return EM_CB_OK;
 	default:
-		/* RDPMC: there are no counters. */
-		return em_raise(ctx, EM_EXC_GP, true, 0);
+		/* RDPMC: the CPU's own counters are not there. */
+		return vmware_rdpmc(vcpu) ? EM_CB_OK : em_raise(ctx, EM_EXC_GP, true, 0);
 	}
 }
 

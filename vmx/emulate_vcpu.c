@@ -262,6 +262,23 @@ int vcpu_emulate(struct vcpu *vcpu, gpa_t gpa, gva_t gla)
 	return finish(vcpu, result);
 }
 
+bool emulate_backdoor(struct vcpu *vcpu, int *ret)
+{
+	enum em_result result;
+
+	begin(vcpu);
+	vcpu->mmio.gpa_valid = false;
+	result = em_decode(&vcpu->em);
+	if (result != EM_DONE || !em_is_backdoor(&vcpu->em)) {
+		vcpu->mmio.nr_frags = 0;
+		return false;
+	}
+	result = em_execute(&vcpu->em);
+	trace_kvmlet_emulate(vcpu->id, vcpu->rip, vcpu->em.insn, vcpu->em.fetched, result);
+	*ret = finish(vcpu, result);
+	return true;
+}
+
 enum real_event emulate_real_event(struct vcpu *vcpu, u8 vector, u32 len)
 {
 	struct em_ctx *ctx = &vcpu->em;

@@ -208,10 +208,10 @@ int handle_wbinvd(struct vcpu *vcpu)
 	return vcpu_skip_instruction(vcpu);
 }
 
-/* There is no performance monitoring unit: every counter index is out of range. */
+/* There is no performance monitoring unit: every counter index of the CPU's is out of range. */
 int handle_rdpmc(struct vcpu *vcpu)
 {
-	return inject_gp(vcpu);
+	return vmware_rdpmc(vcpu) ? vcpu_skip_instruction(vcpu) : inject_gp(vcpu);
 }
 
 int handle_xsetbv(struct vcpu *vcpu)

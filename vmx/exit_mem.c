@@ -186,6 +186,8 @@ int handle_exception_nmi(struct vcpu *vcpu)
 		return handle_invalid_opcode(vcpu);
 	if (unlikely(to_vmx(vcpu)->was_vm86))
 		return realmode_exception(vcpu, vector);
+	if (vector == VEC_GP)
+		return handle_protection_fault(vcpu);
 	/* Intercepted for user space alone. */
 	if (vector == VEC_BP) {
 		to_vmx(vcpu)->bp_len = info->insn_len;

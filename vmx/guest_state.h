@@ -65,6 +65,14 @@ static inline bool cpuid_faulting(const struct vcpu *vcpu)
 	return unlikely(vcpu->msrs.misc_features & 1);
 }
 
+/* ---- vmware.c ---- */
+
+/*
+ * vmware_rdpmc() - read the counter of RDPMC that ECX names into EDX:EAX; false when VMware has
+ * none of that number, or the module's parameter is off.
+ */
+bool vmware_rdpmc(struct vcpu *vcpu);
+
 /* ---- msr.c, msr_tables.c ---- */
 
 struct msr_row;
@@ -245,6 +253,11 @@ void emulate_read_mode(struct vcpu *vcpu);
  * beginning. RUN_*.
  */
 int emulate_resume(struct vcpu *vcpu);
+/*
+ * emulate_backdoor() - execute the instruction that got #GP if it may be of VMware's backdoor: its
+ * outcome, #GP again perhaps, then is in @ret. False, and nothing done, for others.
+ */
+bool emulate_backdoor(struct vcpu *vcpu, int *ret);
 /* emulate_exit_mmio() and emulate_exit_pio() - tell user space of what is queued. RUN_TO_USER. */
 int emulate_exit_mmio(struct vcpu *vcpu);
 int emulate_exit_pio(struct vcpu *vcpu);

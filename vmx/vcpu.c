@@ -170,6 +170,8 @@ void vmx_exceptions_update(struct vcpu *vcpu)
 		bitmap |= BIT(VEC_BP);
 	if (!hw.ept)
 		bitmap |= BIT(VEC_PF);
+	if (hw.vmware_backdoor)
+		bitmap |= BIT(VEC_GP);
 	vmcs_get(vmx);
 	vmx_exceptions_write(vmx, bitmap);
 	vmcs_put(vmx);

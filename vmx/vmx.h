@@ -384,6 +384,7 @@ DECLARE_HANDLER(ept_violation);
 DECLARE_HANDLER(wbinvd);
 DECLARE_HANDLER(xsetbv);
 DECLARE_HANDLER(descriptor_table);
+DECLARE_HANDLER(protection_fault);
 
 enum fast_result fast_cr_access(struct vcpu_vmx *vmx);
 enum fast_result fast_cpuid(struct vcpu_vmx *vmx);

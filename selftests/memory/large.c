@@ -185,8 +185,8 @@ static void many_slots(struct target *t)
 			tvm_die("%s: slot %u: %m", t->path, id);
 	}
 	t->many = change_slot(t, SLOTS / 2, mem);
-	/* The tree is deeper by a few nodes. */
-	result(t->many <= t->few * 3 / 2, "slots", "%s: %llu ticks among 10, %llu among %u",
+	/* Mostly the same; a round waits for grace periods, which take what they take. */
+	result(t->many <= t->few * 2, "slots", "%s: %llu ticks among 10, %llu among %u",
 	       t->path, t->few, t->many, SLOTS);
 	munmap(mem, SLOTS * PAGE);
 }

@@ -14,6 +14,7 @@
 #include <linux/shrinker.h>
 #include <linux/smp.h>
 #include <linux/syscore_ops.h>
+#include <linux/task_work.h>
 #include <asm/msr.h>
 
 #ifndef HAVE_HRTIMER_SETUP
@@ -146,6 +147,25 @@ static inline void compat_shrinker_unregister(struct compat_shrinker *s)
 #include <linux/entry-kvm.h>
 #endif
 #define compat_guest_work_pending()	__xfer_to_guest_mode_work_pending()
+
+/* Of what resume_user_mode_work() does, all that cannot wait; it itself is the kernel's alone. */
+static inline bool compat_user_work_pending(void)
+{
+	if (task_work_pending(current))
+		return true;
+#ifdef CONFIG_MEMCG
+	if (current->memcg_nr_pages_over_high)
+		return true;
+#endif
+#if defined(CONFIG_BLK_CGROUP) && defined(HAVE_THROTTLE_DISK)
+	if (current->throttle_disk)
+		return true;
+#elif defined(CONFIG_BLK_CGROUP)
+	if (current->throttle_queue)
+		return true;
+#endif
+	return false;
+}
 
 /* Some kernels rename this field of struct kvm_run for themselves, to make each reader think. */
 #ifdef HAVE_IMMEDIATE_EXIT_UNSAFE

@@ -173,6 +173,7 @@ struct vcpu {
 	int cpu;				/* CPU it runs or last ran on, -1 before */
 	unsigned long requests;			/* (a) enum vcpu_request bits */
 	int srcu_idx;				/* (t) */
+	bool resume_put_aside;			/* (t) TIF_NOTIFY_RESUME, to be set again */
 	u32 mp_state;				/* (v) KVM_MP_STATE_* */
 	bool sigset_active;
 	sigset_t sigset;			/* (v) KVM_SET_SIGNAL_MASK */

@@ -221,14 +221,27 @@ static int vcpu_exit_by_signal(struct vcpu *vcpu)
 }
 
 /*
- * Work that only the return to user space can do (task work, rseq): the kernel restarts the system
- * call, which user space does not notice - unless a signal arrives on the way, whose handler then
- * ends KVM_RUN as any other would.
+ * Work that only the return to user space can do: the kernel restarts the system call, which user
+ * space does not notice - unless a signal arrives on the way, whose handler then ends KVM_RUN as
+ * any other would.
  */
 static int vcpu_restart(struct vcpu *vcpu)
 {
 	vcpu->run->exit_reason = KVM_EXIT_INTR;
 	return -ERESTARTNOHAND;
+}
+
+/*
+ * With rseq each context switch asks for a look at the next return to user space. It is put aside
+ * until there is one, as long as nobody else has work there.
+ */
+static bool vcpu_put_resume_aside(struct vcpu *vcpu)
+{
+	clear_thread_flag(TIF_NOTIFY_RESUME);
+	vcpu->resume_put_aside = true;
+	/* Pairs with task_work_add(), which sets the flag after it has added the work. */
+	smp_mb__after_atomic();
+	return !compat_user_work_pending();
 }
 
 /*
@@ -246,7 +259,7 @@ static int vcpu_host_work(struct vcpu *vcpu)
 	}
 	if (signal_pending(current))
 		return vcpu_exit_by_signal(vcpu);
-	if (test_thread_flag(TIF_NOTIFY_RESUME))
+	if (test_thread_flag(TIF_NOTIFY_RESUME) && !vcpu_put_resume_aside(vcpu))
 		return vcpu_restart(vcpu);
 	return RUN_RESUME;
 }
@@ -427,6 +440,10 @@ long vcpu_run(struct vcpu *vcpu)
 	srcu_read_unlock(&vcpu->vm->srcu, vcpu->srcu_idx);
 	vcpu_put(vcpu);
 
+	if (vcpu->resume_put_aside) {
+		vcpu->resume_put_aside = false;
+		set_thread_flag(TIF_NOTIFY_RESUME);
+	}
 	if (unlikely(masked))
 		sigmask_leave();
 	/* A restart is done where signals are; changing the mask has just looked for real ones. */

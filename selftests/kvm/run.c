@@ -38,6 +38,15 @@ static void *send_later(void *thread)
 	return NULL;
 }
 
+static void *switch_often(void *times)
+{
+	int left;
+
+	for (left = *(int *)times; left; left--)
+		usleep(1000);
+	return NULL;
+}
+
 FIXTURE(run)
 {
 	struct tvm *vm;
@@ -126,6 +135,28 @@ TEST_F(run, signal_ends_a_guest_with_interrupts_off_and_on)
 	ASSERT_EQ(0, pthread_create(&thread, NULL, send_later, &self_thread));
 	EXPECT_EQ(-EINTR, tcpu_run(self->cpu));
 	pthread_join(thread, NULL);
+}
+
+/*
+ * The host sends this signal from task work of the thread itself, which it does on the way to user
+ * space. Waking the thread in between leaves work of other kinds there (rseq), which may wait.
+ */
+TEST_F(run, cpu_time_limit_ends_a_spinning_guest)
+{
+	struct itimerspec limit = { .it_value.tv_nsec = 60000000 };
+	struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1 };
+	int switches = 20;
+	pthread_t thread;
+	timer_t timer;
+
+	tcpu_load(self->cpu, &spin);
+	ASSERT_EQ(0, timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, switch_often, &switches));
+	ASSERT_EQ(0, timer_settime(timer, 0, &limit, NULL));
+	EXPECT_EQ(-EINTR, tcpu_run(self->cpu));
+	EXPECT_EQ(1, __atomic_load_n(&signals, __ATOMIC_RELAXED));
+	pthread_join(thread, NULL);
+	timer_delete(timer);
 }
 
 TEST_F(run, pending_signal_keeps_the_guest_out)

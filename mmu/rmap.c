@@ -148,6 +148,18 @@ void rmap_region_reap(struct vm_shadow *s, gfn_t gfn)
 	rmap_region_free(r);
 }
 
+bool rmap_has_tables(struct vm_shadow *s, gfn_t gfn, u8 level)
+{
+	unsigned long index = (gfn & ~(spte_span(level) - 1)) / SPTE_ENTRIES;
+	unsigned long last = index + spte_span(level) / SPTE_ENTRIES - 1;
+	struct rmap_region *r;
+
+	xa_for_each_range(&s->regions, index, r, index, last)
+		if (r->tables)
+			return true;
+	return false;
+}
+
 void rmap_destroy(struct vm_shadow *s)
 {
 	struct rmap_region *r;

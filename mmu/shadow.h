@@ -254,6 +254,8 @@ int rmap_region_add(struct vm_shadow *s, gfn_t gfn);
 /* rmap_region_reap() - free a region if nothing uses it. */
 void rmap_region_reap(struct vm_shadow *s, gfn_t gfn);
 void rmap_destroy(struct vm_shadow *s);
+/* rmap_has_tables() - does any page shadow a guest table in the block of @level around @gfn? */
+bool rmap_has_tables(struct vm_shadow *s, gfn_t gfn, u8 level);
 /* rmap_list_add() and _del() - of leaves and parents alike. A chunk comes from the vCPU. */
 void rmap_list_add(struct vcpu_shadow *v, unsigned long *head, u64 *sptep);
 void rmap_list_del(unsigned long *head, u64 *sptep);

@@ -272,14 +272,11 @@ static int fault_set_leaf(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_
 static void fault_limit(struct vcpu *vcpu, const struct shadow_fault *f, struct page_fault *pf)
 {
 	u8 most = f->top ? min_t(u8, f->result.level, SHADOW_MAX_LEVEL) : SHADOW_MAX_LEVEL;
-	struct rmap_region *r;
 
 	pf->goal_level = min(pf->goal_level, most);
-	if (pf->goal_level == 1)
-		return;
-	r = rmap_region(vcpu->vm->mmu.shadow, pf->gfn);
-	if (r && r->tables)
-		pf->goal_level = 1;
+	while (pf->goal_level > 1 &&
+	       rmap_has_tables(vcpu->vm->mmu.shadow, pf->gfn, pf->goal_level))
+		pf->goal_level--;
 }
 
 /* What executes was made small, and larger must not come back to undo it. */
@@ -344,6 +341,9 @@ static int fault_build(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_fau
 		if (!sp)
 			return PF_RETRY;
 	}
+	/* Tables on the way down, in use as of now, may lie in what is to be mapped. */
+	if (level > 1 && rmap_has_tables(vcpu->vm->mmu.shadow, pf->gfn, level))
+		return PF_RETRY;
 	if (!fault_walk_holds(vcpu, f))
 		return PF_RETRY;
 	index = spte_index(f->gva >> PAGE_SHIFT, level);

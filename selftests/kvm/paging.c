@@ -6,6 +6,7 @@
  * and invalidations have to be seen.
  */
 #include <string.h>
+#include <sys/mman.h>
 
 #include "ktap.h"
 #include "tvm.h"
@@ -520,6 +521,44 @@ TEST(tables_that_map_themselves)
 	EXPECT_EQ(0x5555, regs.r11);
 	EXPECT_EQ(0, fault.error);
 	EXPECT_EQ(0x10000040000, tcpu_sregs(cpu).cr2);
+}
+
+/* Through one large page: a page beside the table, then the table itself, whose entry 1 is used. */
+PROGRAM(beside_table, 64,
+	"mov %rax, 0x3000(%rdi); mov (%rsi), %r10;"
+	"mov %rdx, 0x2008(%rdi); mov %cr3, %rcx; mov %rcx, %cr3; mov (%rsi), %r11; hlt");
+
+/* The first use of a large page is also the first of the tables that lead to it, and are in it. */
+TEST(tables_in_the_large_page_they_map)
+{
+	enum { SIZE = 2 << 20, LARGE_AT = 1 << 30 };
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE, .rsp = KERNEL_STACK, .rflags = 2,
+		.rax = 1, .rdx = 0x200000 | P | W | PS,
+		.rdi = BIT(39), .rsi = BIT(39) + SIZE + 0x40000,
+	};
+	u8 *room = tvm_map(2 * SIZE), *mem = (u8 *)(((uintptr_t)room + SIZE - 1) & -SIZE);
+	const u64 down = (LARGE_AT + 2 * PAGE) | P | W;
+	const u64 entries[] = { LARGE_AT | P | W | PS, P | W | PS };
+
+	setup();
+	begin(MODE_LONG, CR0_WP, 0, 0);
+	madvise(mem, SIZE, MADV_HUGEPAGE);
+	memset(mem, 0, SIZE);
+	memcpy(mem + PAGE, &down, sizeof(down));
+	memcpy(mem + 2 * PAGE, entries, sizeof(entries));
+	ASSERT_EQ(0, tvm_slot(vm, 9, 0, LARGE_AT, SIZE, mem));
+	put_entry(MODE_LONG, GUEST_PML4 + 8, (LARGE_AT + PAGE) | P | W);
+	put_value(0x40000, 0x1111);
+	put_value(0x240000, 0x2222);
+	tcpu_load(cpu, &beside_table);
+	tcpu_set_sregs(cpu, &sregs);
+	tcpu_set_regs(cpu, &regs);
+	ASSERT_EQ(KVM_EXIT_HLT, tcpu_run(cpu))
+		tcpu_explain(cpu);
+	regs = tcpu_regs(cpu);
+	EXPECT_EQ(0x1111, regs.r10);
+	EXPECT_EQ(0x2222, regs.r11);
 }
 
 /* RCX times at RDI, RDX apart; then RSI times at RBX, a page apart; all of it R8 times. */

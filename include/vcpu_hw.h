@@ -19,8 +19,8 @@ struct vcpu;
  * @ept:		extended page tables
  * @ept_ad:		accessed and dirty flags in EPT
  * @pml:		the CPU lists the pages whose dirty flag it sets, for dirty logs
- * @ept_2m:		2-MByte leaves in EPT
- * @ept_1g:		1-GByte leaves in EPT
+ * @ept_2m:		2-MByte leaves in EPT; with shadow paging, in the CPU's own tables
+ * @ept_1g:		1-GByte leaves, likewise
  * @ept_5level:		EPT walks of 5 levels
  * @vpid:		virtual processor ids
  * @unrestricted_guest:	guests run without paging and in real mode

@@ -160,6 +160,16 @@ bool rmap_has_tables(struct vm_shadow *s, gfn_t gfn, u8 level)
 	return false;
 }
 
+unsigned long *rmap_huge_head(struct vm_shadow *s, gfn_t gfn)
+{
+	struct rmap_region *r;
+
+	if (!atomic64_read(&s->vm->mmu.mapped[2]))
+		return NULL;
+	r = rmap_region(s, gfn & ~(spte_span(3) - 1));
+	return r ? rmap_leaf_head(r, gfn, 3) : NULL;
+}
+
 void rmap_destroy(struct vm_shadow *s)
 {
 	struct rmap_region *r;
@@ -176,7 +186,7 @@ void rmap_destroy(struct vm_shadow *s)
 
 unsigned long *rmap_leaf_head(struct rmap_region *r, gfn_t gfn, u8 level)
 {
-	return level > 1 ? &r->large : &r->leaf[gfn & (SPTE_ENTRIES - 1)];
+	return level > 1 ? &r->large[level - 2] : &r->leaf[gfn & (SPTE_ENTRIES - 1)];
 }
 
 void rmap_leaf_add(struct vcpu_shadow *v, struct rmap_region *r, gfn_t gfn, u8 level, u64 *sptep)

@@ -19,8 +19,8 @@
 
 #define SHADOW_ENTRIES		512
 #define SHADOW_HASH_BITS	12
-/* Largest leaf: a guest's 1-GByte page is mapped by 2-MByte ones. */
-#define SHADOW_MAX_LEVEL	2
+/* Largest leaf. */
+#define SHADOW_MAX_LEVEL	3
 /* CR3 values whose tables a vCPU keeps at hand, the current one included. */
 #define SHADOW_ROOTS		4
 
@@ -111,13 +111,13 @@ struct rmap_chunk {
 /**
  * struct rmap_region - what maps the frames of one aligned 2 MiB
  * @leaf: for each frame, the list of 4K leaves
- * @large: the list of 2M leaves
- * @tables: shadow pages of guest tables in here: no 2M leaf may be
+ * @large: the list of 2M leaves; in the first region of a GiB also that of 1G leaves
+ * @tables: shadow pages of guest tables in here: no larger leaf may be
  * @used: lists that are not empty, and @tables
  */
 struct rmap_region {
 	unsigned long *leaf;
-	unsigned long large;
+	unsigned long large[SHADOW_MAX_LEVEL - 1];
 	u32 tables;
 	u32 used;
 };
@@ -256,6 +256,8 @@ void rmap_region_reap(struct vm_shadow *s, gfn_t gfn);
 void rmap_destroy(struct vm_shadow *s);
 /* rmap_has_tables() - does any page shadow a guest table in the block of @level around @gfn? */
 bool rmap_has_tables(struct vm_shadow *s, gfn_t gfn, u8 level);
+/* rmap_huge_head() - the list of 1G leaves that map @gfn, or NULL. */
+unsigned long *rmap_huge_head(struct vm_shadow *s, gfn_t gfn);
 /* rmap_list_add() and _del() - of leaves and parents alike. A chunk comes from the vCPU. */
 void rmap_list_add(struct vcpu_shadow *v, unsigned long *head, u64 *sptep);
 void rmap_list_del(unsigned long *head, u64 *sptep);

@@ -232,11 +232,11 @@ static int fault_set_leaf(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_
 	};
 	u64 old = sp->spt[index], new;
 	gfn_t first = pf->gfn & ~(spte_span(level) - 1);
-	struct rmap_region *r = rmap_region(vm->mmu.shadow, pf->gfn);
+	struct rmap_region *r = rmap_region(vm->mmu.shadow, first);
 	unsigned long *head;
 
 	if (!r) {
-		vcpu->mmu.shadow->want = pf->gfn;
+		vcpu->mmu.shadow->want = first;
 		return PF_RETRY;
 	}
 	if (level > 1 && vm->mmu.nx_large)
@@ -271,12 +271,26 @@ static int fault_set_leaf(struct vcpu *vcpu, struct tdp_batch *b, struct shadow_
 /* As large as the guest's own page allows; 4K where a guest's table is write-protected. */
 static void fault_limit(struct vcpu *vcpu, const struct shadow_fault *f, struct page_fault *pf)
 {
-	u8 most = f->top ? min_t(u8, f->result.level, SHADOW_MAX_LEVEL) : SHADOW_MAX_LEVEL;
+	u8 most = shadow_pae_format(f->role) ? 2 : SHADOW_MAX_LEVEL;
 
+	if (f->top)
+		most = min_t(u8, most, f->result.level);
 	pf->goal_level = min(pf->goal_level, most);
 	while (pf->goal_level > 1 &&
 	       rmap_has_tables(vcpu->vm->mmu.shadow, pf->gfn, pf->goal_level))
 		pf->goal_level--;
+}
+
+/* As deep as levels below that of the largest leaf. */
+static bool maps_nothing(const struct shadow_page *sp)
+{
+	unsigned int i;
+
+	for_each_set_bit(i, sp->present, SHADOW_ENTRIES)
+		if (shadow_is_leaf(sp->spt[i], sp->role.level) ||
+		    !maps_nothing(shadow_sp(shadow_pa(sp->spt[i]))))
+			return false;
+	return true;
 }
 
 /* What executes was made small, and larger must not come back to undo it. */
@@ -285,7 +299,8 @@ static bool stays_small(struct vcpu *vcpu, const struct shadow_fault *f,
 {
 	u64 spte = sp->spt[spte_index(f->gva >> PAGE_SHIFT, level)];
 
-	return vcpu->vm->mmu.nx_large && level > 1 && spte && !shadow_is_leaf(spte, level);
+	return vcpu->vm->mmu.nx_large && level > 1 && spte && !shadow_is_leaf(spte, level) &&
+	       !maps_nothing(shadow_sp(shadow_pa(spte)));
 }
 
 /*

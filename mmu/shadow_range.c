@@ -63,14 +63,31 @@ static void range_frame(struct tdp_batch *b, struct rmap_region *r, gfn_t gfn)
 	}
 }
 
+static void range_large(struct tdp_batch *b, unsigned long *head)
+{
+	if (b->action == TDP_ZAP || b->action == TDP_WRITE_PROTECT)
+		shadow_drop_list(b, head);
+	else if (b->action != TDP_ZAP_SPLIT)
+		rmap_list_each(*head, age_leaf, b);
+}
+
+static void range_huge(struct tdp_batch *b, gfn_t start, gfn_t end)
+{
+	gfn_t gfn = start & ~(spte_span(3) - 1);
+
+	for (; gfn < end; gfn += spte_span(3)) {
+		unsigned long *head = rmap_huge_head(b->vm->mmu.shadow, gfn);
+
+		if (head)
+			range_large(b, head);
+	}
+}
+
 static void range_region(struct tdp_batch *b, struct rmap_region *r, gfn_t start, gfn_t end)
 {
 	gfn_t gfn;
 
-	if (b->action == TDP_ZAP || b->action == TDP_WRITE_PROTECT)
-		shadow_drop_list(b, &r->large);
-	else if (b->action != TDP_ZAP_SPLIT)
-		rmap_list_each(r->large, age_leaf, b);
+	range_large(b, rmap_leaf_head(r, start, 2));
 	for (gfn = start; gfn < end && r->used; gfn++)
 		range_frame(b, r, gfn);
 }
@@ -97,6 +114,7 @@ void shadow_range(struct tdp_batch *b, gfn_t start, gfn_t end)
 	lockdep_assert_held(&b->vm->mmu.lock);
 	if (start >= end)
 		return;
+	range_huge(b, start, end);
 	xa_for_each_range(&s->regions, index, r, start / SPTE_ENTRIES, (end - 1) / SPTE_ENTRIES) {
 		gfn_t base = (gfn_t)index * SPTE_ENTRIES;
 

@@ -47,16 +47,16 @@ static bool protect_leaf(u64 *sptep, void *arg)
 
 void shadow_protect_gfn(struct tdp_batch *b, gfn_t gfn)
 {
-	struct rmap_region *r = rmap_region(b->vm->mmu.shadow, gfn);
-	u64 *sptep;
+	struct vm_shadow *s = b->vm->mmu.shadow;
+	unsigned long *huge = rmap_huge_head(s, gfn);
+	struct rmap_region *r = rmap_region(s, gfn);
 
+	if (huge)
+		shadow_drop_list(b, huge);
 	if (!r)
 		return;
-	rmap_list_each(r->leaf[gfn & (SPTE_ENTRIES - 1)], protect_leaf, b);
-	while ((sptep = rmap_list_any(r->large))) {
-		shadow_drop(b->vm, shadow_sp_of(sptep), shadow_index_of(sptep));
-		b->flush = true;
-	}
+	rmap_list_each(*rmap_leaf_head(r, gfn, 1), protect_leaf, b);
+	shadow_drop_list(b, rmap_leaf_head(r, gfn, 2));
 }
 
 /* ---- Out of step ---- */

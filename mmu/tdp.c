@@ -166,6 +166,11 @@ static void tdp_fill(struct vcpu *vcpu, const struct page_fault *pf, u64 *table)
 	tdp_account(vcpu->vm, 1, count);
 }
 
+static bool tdp_is_empty(const u64 *table)
+{
+	return !memchr_inv(table, 0, PAGE_SIZE);
+}
+
 int tdp_map(struct vcpu *vcpu, struct page_fault *pf)
 {
 	struct vm_mmu *mmu = &vcpu->vm->mmu;
@@ -184,9 +189,9 @@ int tdp_map(struct vcpu *vcpu, struct page_fault *pf)
 				break;
 			/*
 			 * What executes was made small here, and larger must not come back to undo
-			 * it.
+			 * it. A table of 2M pages may be empty: all were split, and then detached.
 			 */
-			if (!mmu->nx_large)
+			if (!mmu->nx_large || (level == 3 && tdp_is_empty(tdp_table(spte))))
 				return TDP_CONFLICT;
 			pf->fill = --pf->goal_level == 1;
 			continue;

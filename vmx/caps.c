@@ -237,7 +237,7 @@ static void __init fill_features(void)
 	hw.pml = hw.ept_ad && param_pml && (cpu2 & CPU2_PML);
 	/* Any CPU's own paging has 2-MByte pages, which shadow paging uses. */
 	hw.ept_2m = !hw.ept || cap & EPT_CAP_2M;
-	hw.ept_1g = hw.ept && cap & EPT_CAP_1G;
+	hw.ept_1g = hw.ept ? cap & EPT_CAP_1G : boot_cpu_has(X86_FEATURE_GBPAGES);
 	hw.ept_5level = hw.ept && cap & EPT_CAP_WALK5;
 	hw.vpid = cpu2 & CPU2_VPID;
 	hw.rdtscp = cpu2 & CPU2_RDTSCP;

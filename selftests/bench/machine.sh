@@ -45,7 +45,7 @@ write_config()
 	vgaromimage: file=/usr/share/vgabios/vgabios.bin
 	cpu: model=$cpu, count=$smp, ips=100000000, reset_on_triple_fault=0, quantum=10$strings
 	clock: sync=none, time0=1767225600
-	memory: guest=$memory, host=$memory
+	memory: guest=$memory, host=$((memory < 2048 ? memory : 2048))
 	com1: enabled=1, mode=file, dev=$work/console
 	parport1: enabled=1, file=$work/output
 	parport2: enabled=1, file=$work/result.tar
@@ -169,7 +169,7 @@ run_emulated()
 {
 	local home
 
-	[ "$memory" -le 2048 ] || wrong "--memory: the emulator offers at most 2048 MB"
+	[ "$memory" -le 6144 ] || wrong "--memory: at most 6144 MB"
 	"$bench_dir/setup" packages bochs agent
 	program=$(find_emulator)
 	check_cpu

@@ -4,7 +4,7 @@
  * logged and when that ends, and what it costs to change one of very many slots.
  * Must not depend on the host finding large pages by chance: it is asked for them.
  *
- * usage: large 1g | large DEVICE [DEVICE]
+ * usage: large 1g DEVICE... | large DEVICE [DEVICE]
  * The first device is compared with the second. "1g" needs a free page of 1 GiB, all else 1 GiB of
  * memory.
  */
@@ -23,6 +23,13 @@
 
 /* Writes to %rcx places from %rsi on, %rdx bytes apart. */
 PROGRAM(touch, 64, "1: movb $1, (%rsi); add %rdx, %rsi; loop 1b; hlt");
+
+/*
+ * Reads at RDI, whose table has the entry at RSI; a new entry, and once more. The stores go through
+ * the page that holds the table.
+ */
+PROGRAM(table_inside, 64,
+	"mov (%rdi), %r10; mov %rdx, (%rsi); mov %cr3, %rax; mov %rax, %cr3; mov (%rdi), %r11; hlt");
 
 /**
  * struct target - a device, and what was measured there
@@ -132,6 +139,37 @@ static void log_and_back(struct target *t, u8 *mem)
 	set_slot(t, 0, 0, NULL);
 }
 
+static void put(void *to, u64 value)
+{
+	memcpy(to, &value, sizeof(value));
+}
+
+/* A table of the guest's in the large page that the guest reaches it by. */
+static void table_in_1g(struct target *t, u8 *mem)
+{
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE,
+		.rflags = 2,
+		.rdi = BIT(39) + 0x29000,
+		.rsi = BASE + 2 * PAGE,
+		.rdx = LARGE | 0x83,
+	};
+
+	put(t->vm->mem + GUEST_PML4 + 8, (BASE + PAGE) | 3);
+	put(mem + PAGE, (BASE + 2 * PAGE) | 3);
+	put(mem + 2 * PAGE, 0x83);
+	put(t->vm->mem + 0x29000, 1);
+	put(t->vm->mem + LARGE + 0x29000, 2);
+	tcpu_load(t->cpu, &table_inside);
+	tcpu_set_regs(t->cpu, &regs);
+	if (tcpu_run(t->cpu) != KVM_EXIT_HLT)
+		tvm_die("%s: exit reason %u", t->path, t->cpu->run->exit_reason);
+	regs = tcpu_regs(t->cpu);
+	result(regs.r10 == 1 && regs.r11 == 2, "table_inside_1G", "%s: read %llu, then %llu",
+	       t->path, regs.r10, regs.r11);
+	tcpu_load(t->cpu, &touch);
+}
+
 static void map_1g(struct target *t)
 {
 	void *mem = mmap(NULL, GIB, PROT_READ | PROT_WRITE,
@@ -140,6 +178,8 @@ static void map_1g(struct target *t)
 	if (mem == MAP_FAILED)
 		tvm_die("no page of 1 GiB: hugepagesz=1G hugepages=1");
 	set_slot(t, 0, GIB, mem);
+	/* Shadow paging has no larger entries than the guest. */
+	put(t->vm->mem + GUEST_PDPT + BASE / GIB * 8, BASE | 0x83);
 	touch_memory(t, GIB, 16 * LARGE);
 	result(pages(t, "1g") == 1, "entry_of_1G", "%s: %ld of 1G, %ld of 2M", t->path,
 	       pages(t, "1g"), pages(t, "2m"));
@@ -150,6 +190,7 @@ static void map_1g(struct target *t)
 	set_slot(t, 0, GIB, mem);
 	touch_memory(t, GIB, 16 * LARGE);
 	result(pages(t, "1g") == 1, "back_to_1G", "%s: %ld of 1G", t->path, pages(t, "1g"));
+	table_in_1g(t, mem);
 	set_slot(t, 0, 0, NULL);
 	munmap(mem, GIB);
 }
@@ -204,15 +245,19 @@ int main(int argc, char **argv)
 {
 	struct target target[2] = { { .path = tvm_device() } };
 	u8 *room = tvm_map(GIB + LARGE), *mem;
+	int i;
 
 	if (argc < 2)
 		return 2;
 	result_begin();
 	host_write("/sys/kernel/mm/transparent_hugepage/enabled", "madvise");
 	if (!strcmp(argv[1], "1g")) {
-		open_target(&target[0]);
-		map_1g(&target[0]);
-		close_target(&target[0]);
+		for (i = 2; i < argc; i++) {
+			target[0].path = argv[i];
+			open_target(&target[0]);
+			map_1g(&target[0]);
+			close_target(&target[0]);
+		}
 		return result_end();
 	}
 	target[0].path = argv[1];

@@ -24,6 +24,7 @@
 #define CR0_WP BIT(16)
 #define CR0_PG BIT(31)
 #define CR4_PGE BIT(7)
+#define CR4_LA57 BIT(12)
 #define CR4_PCIDE BIT(17)
 #define CR4_SMEP BIT(20)
 #define CR4_SMAP BIT(21)
@@ -48,14 +49,17 @@
 
 /*
  * RAX, EDX: the entry. RBX: where it is. RDI: the address to be used. RSI: the code that uses it.
- * RBP: flags for it. R8 or ECX: 0 to stay in ring 0.
+ * RBP: flags for it. R8 or ECX: 0 to stay in ring 0. R9: PKRU.
  */
-PROGRAM(change64, 64,
-	"mov %rax, (%rbx); invlpg (%rdi);"
-	"test %r8, %r8; jnz 1f;"
-	"push %rbp; popfq; jmp *%rsi;"
-	"1: pushq $" GUEST_STR(SEL_UDATA) "; pushq $0; push %rbp;"
-	"pushq $" GUEST_STR(SEL_UCODE64) "; push %rsi; iretq");
+#define USE64 \
+	"test %r8, %r8; jnz 1f;" \
+	"push %rbp; popfq; jmp *%rsi;" \
+	"1: pushq $" GUEST_STR(SEL_UDATA) "; pushq $0; push %rbp;" \
+	"pushq $" GUEST_STR(SEL_UCODE64) "; push %rsi; iretq"
+
+PROGRAM(change64, 64, "mov %rax, (%rbx); invlpg (%rdi);" USE64);
+PROGRAM(change_keyed, 64,
+	"mov %rax, (%rbx); invlpg (%rdi); mov %r9, %rax; xor %ecx, %ecx; xor %edx, %edx; wrpkru;" USE64);
 PROGRAM(change_pae, 32,
 	"movl $0, (%ebx); mov %edx, 4(%ebx); mov %eax, (%ebx); invlpg (%edi);"
 	"test %ecx, %ecx; jnz 1f;"
@@ -94,6 +98,7 @@ struct trial {
 	enum place place;
 	enum use use;
 	u64 entry;
+	u32 pkru;
 	bool user, ac;
 };
 
@@ -163,7 +168,7 @@ static struct outcome try(const struct trial *t)
 		.rax = t->entry, .rdx = t->entry >> 32, .rbx = entry_at(t), .rdi = TARGET,
 		.rsi = (t->user ? USER_CODE : GUEST_CODE + 0x800) + 8 * t->use,
 		.rbp = 2 | FLAG_IOPL3 | (t->ac ? FLAG_AC : 0),
-		.r8 = t->user, .rcx = t->user,
+		.r8 = t->user, .rcx = t->user, .r9 = t->pkru,
 	};
 	struct outcome o = {};
 	struct tfault fault;
@@ -181,6 +186,18 @@ static struct outcome try(const struct trial *t)
 	o.error = fault.error;
 	o.cr2 = tcpu_sregs(cpu).cr2;
 	return o;
+}
+
+/* "Protection Keys": data in user pages, whoever uses it. */
+static bool key_denies(const struct trial *t)
+{
+	unsigned int key = t->entry >> 59 & 15;
+
+	if (!(sregs.cr4 & CR4_PKE) || t->use == FETCH || !(t->entry & U))
+		return false;
+	if (t->pkru >> 2 * key & 1)
+		return true;
+	return t->use == WRITE && t->pkru >> 2 * key & 2 && (t->user || sregs.cr0 & CR0_WP);
 }
 
 /* "Determination of Access Rights", "Page-Fault Exceptions" */
@@ -208,6 +225,10 @@ static struct outcome rules(const struct trial *t)
 		deny |= t->use == WRITE && !(t->entry & W) && wp;
 	if (!t->user && t->entry & U)
 		deny |= t->use == FETCH ? smep : smap && !t->ac;
+	if (key_denies(t)) {
+		deny = true;
+		o.error |= ERR_PK;
+	}
 	if (rsvd)
 		o.error |= ERR_RSVD;
 	o.fault = deny || rsvd;
@@ -240,6 +261,8 @@ static bool check_trial(const struct trial *t)
 		place_names[t->place], use_names[t->use], t->user ? 3 : 0, t->entry, t->ac);
 	fprintf(stderr, "# CR0 %llx CR4 %llx EFER %llx: got %d error %llx cr2 %llx flags %llx\n",
 		sregs.cr0, sregs.cr4, sregs.efer, got.fault, got.error, got.cr2, flags_after(t));
+	if (sregs.cr4 & CR4_PKE)
+		fprintf(stderr, "# PKRU %x\n", t->pkru);
 	fprintf(stderr, "# not %d error %#llx cr2 %#llx\n", want.fault, want.error, want.cr2);
 	return false;
 }
@@ -354,6 +377,43 @@ TEST(rights_long)
 {
 	setup();
 	EXPECT_EQ(0, try_modes(MODE_LONG));
+}
+
+/* Ring 3 and user pages: the emulator has other ideas of what a key means elsewhere. */
+static unsigned int try_keys(enum place place, u64 entry, u32 pkru)
+{
+	struct trial t = { .mode = MODE_LONG, .place = place, .pkru = pkru, .user = true };
+	unsigned int wrong = 0;
+
+	t.entry = entry | entry_base(&t);
+	for (t.use = 0; t.use < USES; t.use++)
+		wrong += !check_trial(&t);
+	return wrong;
+}
+
+TEST(protection_keys)
+{
+	static const u64 entries[] = {
+		P | W | U, P | U, P | W | U | 5UL << 59, P | U | 5UL << 59,
+		P | W | U | 15UL << 59, P | U | 15UL << 59,
+	};
+	/* Key 0 may not deny writes: to the emulator, that means the host's own as well. */
+	static const u32 pkrus[] = { 0, 1, 1 << 10, 2 << 10, 3u << 30, 2u << 30 | 3 << 10 };
+	unsigned int i, k, wp, place, wrong = 0;
+
+	if (!tvm_cpuid_has(7, 0, 2, 3))
+		SKIP(return, "the device's CPUID has no PKU");
+	setup();
+	for (wp = 0; wp < 2; wp++) {
+		begin(MODE_LONG, wp ? CR0_WP : 0, CR4_PKE, 0);
+		tcpu_load(cpu, &change_keyed);
+		memcpy(vm->mem + GUEST_CODE + 0x800, uses, sizeof(uses));
+		for (place = LEAF; place <= LARGE; place += LARGE - LEAF)
+			for (i = 0; i < ARRAY_SIZE(entries); i++)
+				for (k = 0; k < ARRAY_SIZE(pkrus); k++)
+					wrong += try_keys(place, entries[i], pkrus[k]);
+	}
+	EXPECT_EQ(0, wrong);
 }
 
 /* Write a, read through the mapping, change it to b without and with each way to announce it. */
@@ -605,6 +665,48 @@ TEST(one_frame_and_one_table_many_times)
 		tcpu_explain(cpu);
 	memcpy(&value, vm->mem + PAGE_AT, sizeof(value));
 	EXPECT_EQ(3 * 2 * MANY, value);
+}
+
+/* By the second entry of the top table, which changes; then by the third, which is absent. */
+PROGRAM(top_level, 64,
+	"mov (%rdi), %r10; mov %rax, (%rdi); mov %rdx, (%rbx); mov %cr3, %rcx; mov %rcx, %cr3;"
+	"mov (%rdi), %r11; shl $1, %rdi; mov (%rdi), %r12; hlt");
+
+TEST(five_levels)
+{
+	enum { PML5 = 0x50000, PML4 = 0x51000, PDPT = 0x52000, PD = 0x53000 };
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE, .rsp = KERNEL_STACK, .rflags = 2,
+		.rax = 0x3333, .rbx = PML5 + 8, .rdx = PML4 | P | W, .rdi = BIT(48) + 0x40000,
+	};
+	struct tfault fault;
+	u64 value;
+
+	if (!tvm_cpuid_has(7, 0, 2, 16))
+		SKIP(return, "the device's CPUID has no LA57");
+	setup();
+	begin(MODE_LONG, CR0_WP, CR4_LA57, 0);
+	memset(vm->mem + PML5, 0, 4 * PAGE);
+	put_entry(MODE_LONG, PML5, GUEST_PML4 | P | W);
+	put_entry(MODE_LONG, PML5 + 8, GUEST_PML4 | P | W);
+	put_entry(MODE_LONG, PML4, PDPT | P | W);
+	put_entry(MODE_LONG, PDPT, PD | P | W);
+	put_entry(MODE_LONG, PD, 0x200000 | P | W | PS);
+	put_value(0x40000, 0x1111);
+	put_value(0x240000, 0x2222);
+	tcpu_load(cpu, &top_level);
+	sregs.cr3 = PML5;
+	tcpu_set_sregs(cpu, &sregs);
+	tcpu_set_regs(cpu, &regs);
+	ASSERT_EQ(14, tcpu_run_fault(cpu));
+	ASSERT_TRUE(tcpu_fault(cpu, &fault));
+	regs = tcpu_regs(cpu);
+	EXPECT_EQ(0x1111, regs.r10);
+	EXPECT_EQ(0x2222, regs.r11);
+	EXPECT_EQ(0, fault.error);
+	EXPECT_EQ(BIT(49) + 0x80000, tcpu_sregs(cpu).cr2);
+	memcpy(&value, vm->mem + 0x40000, sizeof(value));
+	EXPECT_EQ(0x3333, value);
 }
 
 /* One page is read, then the two after it are written and the next is read; last one before it. */

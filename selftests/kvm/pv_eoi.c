@@ -112,15 +112,7 @@ static bool in_service(struct _test_data_pv_eoi *self, unsigned int vector)
 /* Shadow paging would have to be told of the bit. */
 static bool must_offer(void)
 {
-	int fd = open("/sys/module/kvmlet/parameters/ept", O_RDONLY);
-	char on = 'N';
-
-	if (fd < 0)
-		return false;
-	if (read(fd, &on, 1) != 1)
-		on = 'N';
-	close(fd);
-	return tvm_is_kvmlet() && on == 'Y';
+	return tvm_is_kvmlet() && !tvm_on_shadow();
 }
 
 TEST_F(pv_eoi, the_msr)

@@ -29,6 +29,18 @@ bool tvm_is_kvmlet(void)
 	return strcmp(tvm_device(), "/dev/kvm") != 0;
 }
 
+bool tvm_on_shadow(void)
+{
+	const char *path = tvm_is_kvmlet() ? "/sys/module/kvmlet/parameters/ept"
+					   : "/sys/module/kvm_intel/parameters/ept";
+	FILE *file = fopen(path, "r");
+	int c = file ? fgetc(file) : EOF;
+
+	if (file)
+		fclose(file);
+	return c == 'N';
+}
+
 int tvm_open(void)
 {
 	int fd = open(tvm_device(), O_RDWR | O_CLOEXEC);

@@ -116,6 +116,9 @@ void tvm_use(const char *path);
 /** tvm_is_kvmlet() - Return: whether the device under test is not the in-tree one. */
 bool tvm_is_kvmlet(void);
 
+/** tvm_on_shadow() - Return: whether the device's module was loaded with ept=0. */
+bool tvm_on_shadow(void);
+
 /** tvm_open() - open the device under test. Return: its file descriptor. */
 int tvm_open(void);
 

@@ -451,21 +451,10 @@ static void measure_in_turn(struct target *targets, unsigned int devices, unsign
 	}
 }
 
-/* The module says which of the two it does. */
-static bool on_shadow(void)
-{
-	FILE *file = fopen("/sys/module/kvmlet/parameters/ept", "r");
-	int c = file ? fgetc(file) : 'Y';
-
-	if (file)
-		fclose(file);
-	return c == 'N';
-}
-
 static int report(const char **paths, unsigned int devices, u64 results[][2])
 {
 	unsigned int i, over = 0;
-	bool shadow = on_shadow();
+	bool shadow = tvm_on_shadow();
 
 	printf("%-24s %12s", "ticks each", paths[0]);
 	if (devices == 2)

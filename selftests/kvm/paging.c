@@ -59,7 +59,8 @@
 
 PROGRAM(change64, 64, "mov %rax, (%rbx); invlpg (%rdi);" USE64);
 PROGRAM(change_keyed, 64,
-	"mov %rax, (%rbx); invlpg (%rdi); mov %r9, %rax; xor %ecx, %ecx; xor %edx, %edx; wrpkru;" USE64);
+	"mov %rax, (%rbx); invlpg (%rdi);"
+	"mov %r9, %rax; xor %ecx, %ecx; xor %edx, %edx; wrpkru;" USE64);
 PROGRAM(change_pae, 32,
 	"movl $0, (%ebx); mov %edx, 4(%ebx); mov %eax, (%ebx); invlpg (%edi);"
 	"test %ecx, %ecx; jnz 1f;"

@@ -34,8 +34,13 @@
 struct vlapic;
 struct msr_filter;
 
+/* As many as the host's own KVM: older kernels have a constant. */
+#ifdef CONFIG_KVM_MAX_NR_VCPUS
+#define VM_MAX_VCPUS	CONFIG_KVM_MAX_NR_VCPUS
+#else
 #define VM_MAX_VCPUS	1024
-#define VM_MAX_VCPU_ID	4096
+#endif
+#define VM_MAX_VCPU_ID	(VM_MAX_VCPUS * 4)
 
 struct vm {
 	pid_t creator;				/* (c) names the VM's counters */

@@ -118,6 +118,49 @@ TEST(capabilities)
 	EXPECT_LE(tvm_cap(vm, KVM_CAP_MAX_VCPUS), tvm_cap(vm, KVM_CAP_MAX_VCPU_ID));
 }
 
+/* Each with its reason in Documentation/abi.rst. */
+static const int absent[] = {
+	KVM_CAP_VAPIC, KVM_CAP_XEN_HVM, KVM_CAP_PCI_SEGMENT, KVM_CAP_DEVICE_CTRL,
+	KVM_CAP_ASYNC_PF, KVM_CAP_ASYNC_PF_INT, KVM_CAP_NESTED_STATE, KVM_CAP_HALT_POLL,
+	KVM_CAP_HYPERV, KVM_CAP_HYPERV_VAPIC, KVM_CAP_HYPERV_SPIN, KVM_CAP_HYPERV_TIME,
+	KVM_CAP_HYPERV_SYNIC, KVM_CAP_HYPERV_SYNIC2, KVM_CAP_HYPERV_VP_INDEX,
+	KVM_CAP_HYPERV_EVENTFD, KVM_CAP_HYPERV_TLBFLUSH, KVM_CAP_HYPERV_SEND_IPI,
+	KVM_CAP_HYPERV_ENLIGHTENED_VMCS, KVM_CAP_HYPERV_CPUID, KVM_CAP_SYS_HYPERV_CPUID,
+	KVM_CAP_HYPERV_ENFORCE_CPUID, KVM_CAP_HYPERV_DIRECT_TLBFLUSH,
+	KVM_CAP_PMU_CAPABILITY, KVM_CAP_PMU_EVENT_FILTER, 226 /* PMU_EVENT_MASKED_EVENTS */,
+	KVM_CAP_SGX_ATTRIBUTE, KVM_CAP_VM_COPY_ENC_CONTEXT_FROM,
+	KVM_CAP_VM_MOVE_ENC_CONTEXT_FROM, KVM_CAP_SYSTEM_EVENT_DATA,
+	KVM_CAP_X86_BUS_LOCK_EXIT, KVM_CAP_X86_NOTIFY_VMEXIT, KVM_CAP_SMALLER_MAXPHYADDR,
+};
+
+static bool is_absent(int cap)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(absent); i++)
+		if (absent[i] == cap)
+			return true;
+	return false;
+}
+
+TEST(what_kvm_intel_offers)
+{
+	int ours = tvm_open(), theirs = open("/dev/kvm", O_RDWR), cap;
+
+	if (theirs < 0 || !tvm_is_kvmlet())
+		SKIP(return, "needs kvm_intel beside kvmlet");
+	for (cap = 0; cap < 256; cap++)
+		EXPECT_TRUE(ioctl(ours, KVM_CHECK_EXTENSION, cap) > 0 ||
+			    ioctl(theirs, KVM_CHECK_EXTENSION, cap) <= 0 || is_absent(cap))
+			TH_LOG("capability %d", cap);
+	EXPECT_LE(ioctl(theirs, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS),
+		  ioctl(ours, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPUS));
+	EXPECT_LE(ioctl(theirs, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID),
+		  ioctl(ours, KVM_CHECK_EXTENSION, KVM_CAP_MAX_VCPU_ID));
+	close(theirs);
+	close(ours);
+}
+
 TEST(create_vm_type)
 {
 	int dev = tvm_open();

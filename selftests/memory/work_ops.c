@@ -89,8 +89,28 @@ static u64 merge_count(struct work *w)
 
 /* ---- Migration ---- */
 
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE 101
+#endif
+
+/*
+ * Compaction may find that nothing has to move. A page whose memory is to be used no more has to,
+ * on hosts that know of such memory.
+ */
+static void migrate_few(struct work *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		struct stretch s = work_stretch(w, 0, w->pages);
+
+		madvise(work_at(w, s.page), PAGE, MADV_SOFT_OFFLINE);
+	}
+}
+
 static void migrate_run(struct work *w)
 {
+	migrate_few(w);
 	do {
 		/* Holes in what is moved: what has been swapped in meanwhile lies anywhere. */
 		struct stretch s = work_stretch(w, 0, w->pages);

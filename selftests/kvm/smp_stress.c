@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Four vCPUs send each other IPIs of every kind while their threads are moved and stopped at
- * random: each IPI that was sent is received, once, and nobody stalls.
+ * random: each IPI that was sent is received, once, and nobody stalls. And an INIT ends guest mode
+ * at once, whenever it comes.
  * Must not test single features of the LAPIC; lapic.c and x2apic.c do.
  *
  * KVMLET_STRESS_SECONDS is how long each of the tests runs.
@@ -340,23 +341,98 @@ static void stress(struct __test_metadata *_metadata, struct _test_data_stress *
 	printf("# %llu rounds, %llu NMIs\n", rounds, nmis);
 }
 
-TEST_F_TIMEOUT(stress, x2apic, 100000)
+static bool enable_x2apic(struct _test_data_stress *self)
 {
 	unsigned int i;
 	u64 base;
 
+	for (i = 0; i < VCPUS; i++)
+		if (!tcpu_get_msr(self->cpu[i], 0x1b, &base) ||
+		    !tcpu_set_msr(self->cpu[i], 0x1b, base | 0xc00))
+			return false;
+	return true;
+}
+
+TEST_F_TIMEOUT(stress, x2apic, 100000)
+{
 	if (!tvm_cpuid_has(1, 0, 2, 21))
 		SKIP(return, "no x2APIC");
-	for (i = 0; i < VCPUS; i++) {
-		ASSERT_TRUE(tcpu_get_msr(self->cpu[i], 0x1b, &base));
-		ASSERT_TRUE(tcpu_set_msr(self->cpu[i], 0x1b, base | 0xc00));
-	}
+	ASSERT_TRUE(enable_x2apic(self));
 	stress(_metadata, self, &x2apic);
 }
 
 TEST_F_TIMEOUT(stress, xapic, 100000)
 {
 	stress(_metadata, self, &xapic);
+}
+
+/* What a vCPU that is started again and again tells; the guest's code has the addresses. */
+#define STARTS 0xc000	/* how often it began */
+#define STEPS 0xc004	/* of its loop, in all */
+#define BEFORE 0xc008	/* STEPS as the last start found it */
+#define STOP 0xc00c	/* it is to leave */
+#define STARTED_AT 0x9000
+
+/*
+ * Some exits that KVM_RUN handles in its own loop, so that an INIT meets an entry; then none at
+ * all: an INIT that the last entry lost is found only by the host's next tick.
+ */
+PROGRAM(started, 16,
+	"xor %ax, %ax; mov %ax, %ds; cmpw $0, " GUEST_STR(STOP) "; jne 2f;"
+	"mov " GUEST_STR(STEPS) ", %eax; mov %eax, " GUEST_STR(BEFORE) ";"
+	"incl " GUEST_STR(STARTS) ";"
+	"invd; invd; invd; invd;"
+	"1: incl " GUEST_STR(STEPS) "; jmp 1b;"
+	"2: out %al, $" GUEST_STR(PORT_TEST) "; hlt");
+
+/*
+ * R14: rounds, R13: random numbers. INIT after some time, with the other vCPU's steps right after
+ * it in R8; SIPI long after that. R9 is the most steps between an INIT and its start, R10 how often
+ * there were more than R15.
+ */
+PROGRAM(starter, 64,
+	"xor %r9, %r9; xor %r10, %r10;"
+	"1: imul $1103515245, %r13d, %r13d; add $12345, %r13d;"
+	"mov %r13d, %ecx; shr $12, %ecx; and $0x7ff, %ecx; inc %ecx; 2: dec %ecx; jnz 2b;"
+	"mov $1, %edx; mov $0x4500, %eax;" X2APIC_SEND
+	"mov " GUEST_STR(STEPS) ", %r8d; mov " GUEST_STR(STARTS) ", %ebx;"
+	"mov $0x2000, %ecx; 3: dec %ecx; jnz 3b;"
+	"mov $1, %edx; mov $0x4609, %eax;" X2APIC_SEND
+	"4: cmp %ebx, " GUEST_STR(STARTS) "; je 4b;"
+	"mov " GUEST_STR(BEFORE) ", %eax; sub %r8d, %eax;"
+	"cmp %r9d, %eax; cmova %eax, %r9d; cmp %r15d, %eax; jbe 5f; inc %r10;"
+	"5: dec %r14; jnz 1b;"
+	"movl $1, " GUEST_STR(STOP) "; mov $1, %edx; mov $0x4500, %eax;" X2APIC_SEND
+	"mov $1, %edx; mov $0x4609, %eax;" X2APIC_SEND
+	"out %al, $" GUEST_STR(PORT_TEST) "; hlt");
+
+TEST_F_TIMEOUT(stress, init_ends_guest_mode, 100000)
+{
+	struct kvm_regs regs = {
+		.rip = GUEST_CODE, .rsp = STACKS + PAGE, .rflags = 2, .r13 = 12345,
+		/* More than a prompt IPI leaves time for; a lost INIT leaves 8000 until SIPI. */
+		.r14 = 2000 * self->seconds, .r15 = 1000,
+	};
+	u8 *mem = self->vm->mem;
+	unsigned int i;
+
+	if (!tvm_cpuid_has(1, 0, 2, 21))
+		SKIP(return, "no x2APIC");
+	ASSERT_TRUE(enable_x2apic(self));
+	tcpu_load(self->cpu[0], &starter);
+	memcpy(mem + STARTED_AT, started.start, started.end - started.start);
+	tcpu_set_regs(self->cpu[0], &regs);
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_create(&self->thread[i], NULL, run_vcpu, self->cpu[i]));
+		move(self->thread[i], i);
+	}
+	for (i = 0; i < 2; i++)
+		pthread_join(self->thread[i], NULL);
+	EXPECT_EQ(regs.r14, *(u32 *)(mem + STARTS));
+	regs = tcpu_regs(self->cpu[0]);
+	EXPECT_EQ(0, regs.r10)
+		TH_LOG("%llu INITs late, by %llu steps at most", regs.r10, regs.r9);
+	printf("# an INIT took %llu steps at most\n", regs.r9);
 }
 
 TEST_HARNESS_MAIN

@@ -78,6 +78,7 @@ struct vm_mmu {
 	long invalidate_in_progress;	/* mmu_lock */
 	/* mmu_lock; union of the ranges in progress */
 	hva_t invalidate_start, invalidate_last;
+	wait_queue_head_t invalidate_wait;	/* faults that wait for the last of them to end */
 
 	hpa_t root[NR_ADDRESS_SPACES];	/* (c) EPT root tables */
 	int root_level;			/* (c) 4 or 5 */

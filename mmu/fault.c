@@ -126,6 +126,16 @@ static void fault_limit_level(const struct vm_mmu *mmu, struct page_fault *pf)
 	}
 }
 
+/* Is the host at work on [the block around] the user address? For sure with mmu.lock held. */
+static bool fault_is_covered(struct vm_mmu *mmu, const struct page_fault *pf)
+{
+	u64 size = spte_span(pf->fill ? 2 : pf->goal_level) << PAGE_SHIFT;
+	hva_t start = pf->hva & ~(size - 1);
+
+	return READ_ONCE(mmu->invalidate_in_progress) &&
+	       start <= mmu->invalidate_last && start + size - 1 >= mmu->invalidate_start;
+}
+
 /*
  * Has the host changed its mind about [the block around] the user address since pf->seq was noted?
  * Pairs with notifier_invalidate_start(), which raises the count of invalidations in progress, and
@@ -135,14 +145,25 @@ bool mmu_fault_is_stale(struct vm_mmu *mmu, const struct page_fault *pf)
 {
 	lockdep_assert_held(&mmu->lock);
 
-	if (unlikely(mmu->invalidate_in_progress)) {
-		u64 size = spte_span(pf->fill ? 2 : pf->goal_level) << PAGE_SHIFT;
-		hva_t start = pf->hva & ~(size - 1);
+	return (unlikely(mmu->invalidate_in_progress) && fault_is_covered(mmu, pf)) ||
+	       mmu->invalidate_seq != pf->seq;
+}
 
-		if (start <= mmu->invalidate_last && start + size - 1 >= mmu->invalidate_start)
-			return true;
-	}
-	return mmu->invalidate_seq != pf->seq;
+/*
+ * A vCPU that asked again and again would take the CPU from whoever has to end the invalidation: a
+ * thread of the host's with less weight, preempted in the middle of its work, would keep the guest
+ * from its memory for as long as the guest keeps it from the CPU.
+ *
+ * Whoever invalidates waits for no vCPU, and not for what a vCPU holds here: vm->srcu.
+ */
+void mmu_fault_lost(struct vcpu *vcpu, const struct page_fault *pf)
+{
+	struct vm_mmu *mmu = &vcpu->vm->mmu;
+
+	vcpu->mmu.lost++;
+	/* A signal ends the wait; whoever runs the vCPU sees it pending. */
+	if (pf->goal_level && !pf->prefetch)
+		wait_event_interruptible(mmu->invalidate_wait, !fault_is_covered(mmu, pf));
 }
 
 /*

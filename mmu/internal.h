@@ -216,12 +216,18 @@ void notifier_module_exit(void);
  * what mmu_handle_fault() returns. May sleep. mmu_fault_end() has to follow in each case.
  */
 int mmu_fault_find(struct vcpu *vcpu, struct page_fault *pf);
-/* mmu_fault_end() - the fault has ended with @r, which is returned */
+/* mmu_fault_lost() - the fault has to be tried again. May sleep until that has a chance. */
+void mmu_fault_lost(struct vcpu *vcpu, const struct page_fault *pf);
+
+/* mmu_fault_end() - the fault has ended with @r, which is returned. May sleep. */
 static inline int mmu_fault_end(struct vcpu *vcpu, struct page_fault *pf, int r)
 {
 	if (unlikely(pf->held))
 		mmap_read_unlock(current->mm);
-	vcpu->mmu.lost = unlikely(r == PF_RETRY) ? vcpu->mmu.lost + 1 : 0;
+	if (unlikely(r == PF_RETRY))
+		mmu_fault_lost(vcpu, pf);
+	else
+		vcpu->mmu.lost = 0;
 	return r;
 }
 

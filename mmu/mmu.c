@@ -38,6 +38,7 @@ int mmu_vm_init(struct vm *vm)
 	int r;
 
 	rwlock_init(&mmu->lock);
+	init_waitqueue_head(&mmu->invalidate_wait);
 	for (as = 0; as < NR_ADDRESS_SPACES; as++)
 		mt_init_flags(&mmu->slots[as], MT_FLAGS_USE_RCU);
 	xa_init(&mmu->slots_by_id);

@@ -91,6 +91,7 @@ static void notifier_invalidate_end(struct mmu_notifier *mn,
 {
 	struct vm *vm = notifier_vm(mn);
 	struct vm_mmu *mmu = &vm->mmu;
+	bool last = false;
 
 	write_lock(&mmu->lock);
 	if (!mmu->dead && !WARN_ON_ONCE(mmu->invalidate_in_progress <= 0)) {
@@ -101,9 +102,12 @@ static void notifier_invalidate_end(struct mmu_notifier *mn,
 		 */
 		if (interval_tree_iter_first(&mmu->hva_tree, range->start, range->end - 1))
 			mmu_invalidate_bump(vm);
-		mmu->invalidate_in_progress--;
+		last = !--mmu->invalidate_in_progress;
 	}
 	write_unlock(&mmu->lock);
+	/* Has a full barrier: either the waiter is seen, or it sees that none is in progress. */
+	if (last && wq_has_sleeper(&mmu->invalidate_wait))
+		wake_up_all(&mmu->invalidate_wait);
 }
 
 static bool notifier_age(struct mmu_notifier *mn, hva_t start, hva_t end, enum tdp_action action)

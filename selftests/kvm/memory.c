@@ -5,7 +5,10 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -249,6 +252,54 @@ TEST_F(memory, discarded_under_a_running_guest)
 	EXPECT_EQ(KVM_EXIT_HLT, tcpu_run(self->cpu));
 	pthread_join(thread, NULL);
 	EXPECT_EQ(1, mem[8]);
+}
+
+#define MANY_PAGES	8192
+
+/* On the vCPU's CPU, with less weight: is preempted in the middle. */
+static void *weak_discarder(void *arg)
+{
+	u64 *mem = arg;
+
+	setpriority(PRIO_PROCESS, syscall(SYS_gettid), 10);
+	madvise(mem, MANY_PAGES * PAGE, MADV_DONTNEED);
+	__atomic_store_n(&mem[1], 1, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+/* A vCPU that tries again and again keeps whoever discards from the CPU, and itself from the page. */
+TEST_F(memory, discarded_by_a_thread_of_less_weight)
+{
+	int stats = ioctl(self->cpu->fd, KVM_GET_STATS_FD, NULL);
+	u8 *mem = tvm_map(MANY_PAGES * PAGE);
+	cpu_set_t all, one;
+	pthread_t thread;
+	long exits;
+	int i;
+
+	if (!tvm_is_kvmlet())
+		SKIP(return, "the in-tree module tries again and again");
+	ASSERT_LE(0, stats);
+	ASSERT_OK(sched_getaffinity(0, sizeof(all), &all));
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	ASSERT_OK(sched_setaffinity(0, sizeof(one), &one));
+	madvise(mem, MANY_PAGES * PAGE, MADV_NOHUGEPAGE);
+	ASSERT_OK(tvm_slot(self->vm, SLOT, 0, BASE, MANY_PAGES * PAGE, mem));
+	exits = tvm_counter(stats, "exits");
+	for (i = 0; i < 4; i++) {
+		memset(mem, 0, MANY_PAGES * PAGE);
+		start(self->cpu, &count, BASE, 0);
+		ASSERT_EQ(0, pthread_create(&thread, NULL, weak_discarder, mem));
+		EXPECT_EQ(KVM_EXIT_HLT, tcpu_run(self->cpu));
+		pthread_join(thread, NULL);
+	}
+	ASSERT_OK(sched_setaffinity(0, sizeof(all), &all));
+	/* Mostly ticks of the clock that interrupt the guest. */
+	exits = tvm_counter(stats, "exits") - exits;
+	printf("# %ld exits\n", exits);
+	EXPECT_GE(5000, exits);
+	close(stats);
 }
 
 PROGRAM(fill, 64, "mov $0x200000, %ecx; mov %rsi, %rdi; mov $0x7b, %al; rep stosb; hlt");

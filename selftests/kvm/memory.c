@@ -267,7 +267,7 @@ static void *weak_discarder(void *arg)
 	return NULL;
 }
 
-/* A vCPU that tries again and again keeps whoever discards from the CPU, and itself from the page. */
+/* A vCPU that asks again at once keeps whoever discards from the CPU, and itself from the page. */
 TEST_F(memory, discarded_by_a_thread_of_less_weight)
 {
 	int stats = ioctl(self->cpu->fd, KVM_GET_STATS_FD, NULL);

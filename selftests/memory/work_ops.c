@@ -108,9 +108,26 @@ static void migrate_few(struct work *w)
 	}
 }
 
+/*
+ * Memory that is to be taken out, as a module from its slot: what lies there has to move. A block
+ * that holds memory of the kernel's own refuses.
+ */
+static void migrate_blocks(void)
+{
+	char path[64];
+	unsigned int i;
+
+	for (i = 0; i < 64; i++) {
+		snprintf(path, sizeof(path), "/sys/devices/system/memory/memory%u/state", i);
+		if (!host_write(path, "offline"))
+			host_write(path, "online_movable");
+	}
+}
+
 static void migrate_run(struct work *w)
 {
 	migrate_few(w);
+	migrate_blocks();
 	do {
 		/* Holes in what is moved: what has been swapped in meanwhile lies anywhere. */
 		struct stretch s = work_stretch(w, 0, w->pages);

@@ -67,6 +67,7 @@ struct vm_mmu {
 	struct maple_tree slots[NR_ADDRESS_SPACES];
 	struct xarray slots_by_id;	/* by the user's number; vm->slots_lock */
 	struct rb_root_cached hva_tree;	/* by user address; mmu_lock for writing to change */
+	u64 hva_removed;		/* mmu_lock; slots that have left hva_tree */
 	u64 slots_generation;		/* from 1; rises with each change; tags what vCPUs cache */
 	u64 nr_pages;			/* sum of npages of the user's slots; vm->slots_lock */
 

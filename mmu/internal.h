@@ -44,7 +44,6 @@ enum tdp_action {
  * @as: address space: may change from range to range
  * @detach_level: TDP_ZAP: highest level at which an entry's whole table may be detached in one step
  * @may_yield: the lock may be dropped and retaken between entries, after a flush
- * @yielded: it was
  * @flush: the guests may have cached something that is no longer true
  * @young: some leaf was accessed
  * @tables: detached tables; freed by tdp_batch_free() when the lock is no longer held
@@ -55,7 +54,6 @@ struct tdp_batch {
 	u8 as;
 	u8 detach_level;
 	bool may_yield;
-	bool yielded;
 	bool flush;
 	bool young;
 	struct list_head tables;

@@ -122,14 +122,19 @@ static int memslot_set_bitmap(struct vm *vm, struct memslot *new, struct memslot
 
 /* ---- Change ---- */
 
-static void memslot_track(struct vm *vm, struct memslot *slot, bool add)
+static void memslot_track(struct vm *vm, struct memslot *slot)
 {
 	write_lock(&vm->mmu.lock);
-	if (add)
-		interval_tree_insert(&slot->hva_node, &vm->mmu.hva_tree);
-	else
-		interval_tree_remove(&slot->hva_node, &vm->mmu.hva_tree);
+	interval_tree_insert(&slot->hva_node, &vm->mmu.hva_tree);
 	write_unlock(&vm->mmu.lock);
+}
+
+static void memslot_untrack(struct vm *vm, struct memslot *slot)
+{
+	lockdep_assert_held_write(&vm->mmu.lock);
+	interval_tree_remove(&slot->hva_node, &vm->mmu.hva_tree);
+	/* Whoever let go of the lock in the middle of the tree may have stood here. */
+	vm->mmu.hva_removed++;
 }
 
 static void memslot_erase(struct maple_tree *tree, gfn_t first, gfn_t last)
@@ -165,11 +170,13 @@ static int memslot_publish(struct vm *vm, struct memslot *old, struct memslot *n
 				    GFP_KERNEL_ACCOUNT));
 		if (r)
 			return r;
-		memslot_track(vm, new, true);
+		memslot_track(vm, new);
 		r = mtree_store_range(&mmu->slots[new->as], new->base_gfn, memslot_last(new), new,
 				      GFP_KERNEL_ACCOUNT);
 		if (r) {
-			memslot_track(vm, new, false);
+			write_lock(&mmu->lock);
+			memslot_untrack(vm, new);
+			write_unlock(&mmu->lock);
 			/* Does not allocate: the index is there. */
 			xa_store(&mmu->slots_by_id, memslot_number(new), old, GFP_KERNEL);
 			return r;
@@ -210,7 +217,7 @@ static void memslot_retire(struct vm *vm, struct memslot *old, const struct mems
 	if (!memslot_keeps_maps(vm, old, new))
 		tdp_range(&batch, old->base_gfn, memslot_last(old) + 1);
 	tdp_batch_flush(&batch);
-	interval_tree_remove(&old->hva_node, &vm->mmu.hva_tree);
+	memslot_untrack(vm, old);
 	write_unlock(&vm->mmu.lock);
 	tdp_batch_free(&batch);
 

@@ -26,29 +26,32 @@ static struct vm *notifier_vm(struct mmu_notifier *mn)
 /* Apply the batch to all guest frames whose user address lies in [start, last]. mmu.lock held. */
 static void notifier_range(struct tdp_batch *b, hva_t start, hva_t last)
 {
-	struct rb_root_cached *tree = &b->vm->mmu.hva_tree;
-	struct interval_tree_node *node = interval_tree_iter_first(tree, start, last);
+	struct vm_mmu *mmu = &b->vm->mmu;
+	struct interval_tree_node *node = interval_tree_iter_first(&mmu->hva_tree, start, last);
+	u64 removed = mmu->hva_removed;
 
 	while (node) {
 		struct memslot *slot = container_of(node, struct memslot, hva_node);
 		hva_t from = max(start, node->start), to = min(last, node->last);
 
-		b->yielded = false;
 		b->as = slot->as;
 		tdp_range(b, slot->base_gfn + ((from - slot->hva) >> 12),
 			  slot->base_gfn + ((to - slot->hva) >> 12) + 1);
-		if (!b->yielded) {
+		/* From here on the lock may have been let go of meanwhile. */
+		if (mmu->dead)
+			return;
+		if (likely(mmu->hva_removed == removed)) {
 			node = interval_tree_iter_next(node, start, last);
 			continue;
 		}
 		/*
 		 * The node may be gone. Nodes come ordered by their start, so nothing before @from
-		 * is left to do.
+		 * is left to do. Only then from the start again: two that invalidate, and let go of
+		 * the lock for each other, would do so for ever.
 		 */
-		if (b->vm->mmu.dead)
-			return;
+		removed = mmu->hva_removed;
 		start = from;
-		node = interval_tree_iter_first(tree, start, last);
+		node = interval_tree_iter_first(&mmu->hva_tree, start, last);
 	}
 }
 

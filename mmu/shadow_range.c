@@ -101,7 +101,6 @@ static bool range_yield(struct tdp_batch *b)
 		return true;
 	shadow_flush(b);
 	cond_resched_rwlock_write(lock);
-	b->yielded = true;
 	return !b->vm->mmu.dead;
 }
 
@@ -123,7 +122,7 @@ void shadow_range(struct tdp_batch *b, gfn_t start, gfn_t end)
 			continue;
 		if (start <= base && end >= base + SPTE_ENTRIES)
 			rmap_region_reap(s, base);
-		if (!range_yield(b))
+		if (base + SPTE_ENTRIES < end && !range_yield(b))
 			return;
 	}
 }

@@ -386,7 +386,6 @@ static bool tdp_yield(struct tdp_batch *b)
 	/* Others must not conclude from an absent entry that nothing is cached. */
 	tdp_batch_flush(b);
 	cond_resched_rwlock_write(lock);
-	b->yielded = true;
 	return !b->vm->mmu.dead;
 }
 

@@ -323,6 +323,37 @@ TEST_F(memory, large_region)
 	EXPECT_EQ(0x7b, aligned[(2UL << 20) - 1]);
 }
 
+#define ROUNDS	3000
+
+/* Pages that the guest has mapped, in the tables and under the lock of the other thread's. */
+static void *discard_rounds(void *arg)
+{
+	unsigned int i;
+
+	for (i = 0; i < ROUNDS; i++)
+		if (madvise(arg, 64 * PAGE, MADV_DONTNEED))
+			return arg;
+	return NULL;
+}
+
+/* Each lets go of the lock for the other: with two CPUs neither may keep the other from its end. */
+TEST_F(memory, discarded_by_two_threads_at_once)
+{
+	size_t size = 2UL << 20;
+	u8 *mem = tvm_map(size);
+	pthread_t thread;
+	void *failed;
+
+	ASSERT_OK(tvm_slot(self->vm, SLOT, 0, BASE, size, mem));
+	start(self->cpu, &fill, BASE, 0);
+	ASSERT_EQ(KVM_EXIT_HLT, tcpu_run(self->cpu));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, discard_rounds, mem));
+	EXPECT_EQ(NULL, discard_rounds(mem + size / 2));
+	pthread_join(thread, &failed);
+	EXPECT_EQ(NULL, failed);
+	EXPECT_EQ(0, guest_load(self->cpu));
+}
+
 TEST_F(memory, page_table_in_absent_memory)
 {
 	u8 *mem = tvm_map(PAGE);

@@ -22,7 +22,7 @@ explain_end()
 		reason='the machine reset itself'
 	elif grep -q 'PANIC.*3rd' "$work/bochs.log"; then
 		reason='triple fault of the host'
-	elif [ "0$(ticks)" -ge $(((guest_seconds + 59) * 100000000)) ]; then
+	elif [ "0$(ticks)" -ge $(((guest_seconds + 59) * mips * 1000000)) ]; then
 		reason="the host hangs: its CPU ran on beyond the bound of $guest_seconds guest seconds"
 		verdict=$status_timeout
 	else

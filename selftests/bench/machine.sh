@@ -43,7 +43,7 @@ write_config()
 	display_library: $1
 	romimage: file=/usr/share/bochs/BIOS-bochs-latest
 	vgaromimage: file=/usr/share/vgabios/vgabios.bin
-	cpu: model=$cpu, count=$smp, ips=100000000, reset_on_triple_fault=0, quantum=10$strings
+	cpu: model=$cpu, count=$smp, ips=${mips}000000, reset_on_triple_fault=0, quantum=10$strings
 	clock: sync=none, time0=1767225600
 	memory: guest=$memory, host=$((memory < 2048 ? memory : 2048))
 	com1: enabled=1, mode=file, dev=$work/console
@@ -63,7 +63,7 @@ write_config()
 
 start_emulator()
 {
-	local bound=$(((guest_seconds + 60) * 100))
+	local bound=$(((guest_seconds + 60) * mips))
 
 	mkfifo "$work/output"
 	: > "$work/console"

@@ -28,7 +28,7 @@ help:
 	@echo '  make ladder            the same from Penryn on, and with ept=0 and unrestricted_guest=0, beside kvm_intel'
 	@echo '  make check-runner      disks, network, console, memory kinds, and a loaded SMP guest'
 	@echo "  make kvm-selftests     KVM's own selftests on kvmlet, beside kvm_intel (HOST=, CPU=, TESTS=, ARGS=)"
-	@echo "  make check-full        make check, and the whole of KVM's selftests on both hosts"
+	@echo "  make check-full        make check at full length, all of KVM's selftests and QEMU's machines (about 4 hours)"
 
 module:
 	$(MAKE) -C $(KDIR) M=$(CURDIR) modules

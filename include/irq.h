@@ -498,7 +498,7 @@ void *coalesced_ring_page(struct vm *vm);
 int coalesced_register(struct vm *vm, const struct kvm_coalesced_mmio_zone *z);
 
 /**
- * coalesced_unregister() - KVM_UNREGISTER_COALESCED_MMIO: all zones inside @z
+ * coalesced_unregister() - KVM_UNREGISTER_COALESCED_MMIO: all zones that contain @z
  * @vm: the VM; caller holds vm->slots_lock
  * @z: range
  *

@@ -67,7 +67,8 @@ struct vm {
 	struct list_head irqfds_closed;		/* their eventfd went away; irqfd_lock */
 	raw_spinlock_t irqfd_lock;
 	struct work_struct irqfd_reap;		/* frees the latter */
-	struct list_head resamplers;		/* lock to change, RCU to read */
+	struct xarray resamplers;		/* by GSI; lock to change, RCU to read */
+	struct work_struct irqfd_resample;	/* signals those of them that are asked */
 
 	/* PIC, IOAPIC, LAPICs in the kernel; set once under lock (smp_store_release) */
 	bool irqchip;

@@ -120,8 +120,9 @@ int coalesced_unregister(struct vm *vm, const struct kvm_coalesced_mmio_zone *z)
 	if (z->pio > 1)
 		return vm_refuse(vm, -EINVAL, "coalesced zone: pio is neither 0 nor 1", z->pio);
 	list_for_each_entry_safe(zone, next, &vm->coalesced, link) {
-		if (zone->pio != z->pio || zone->dev.base < z->addr ||
-		    zone->dev.base + zone->dev.len > z->addr + z->size)
+		if (zone->pio != z->pio || z->addr < zone->dev.base ||
+		    z->addr - zone->dev.base > zone->dev.len ||
+		    z->size > zone->dev.len - (z->addr - zone->dev.base))
 			continue;
 		iobus_unregister(vm, zone->pio ? IOBUS_PIO : IOBUS_MMIO, &zone->dev);
 		list_del(&zone->link);

@@ -8,18 +8,20 @@
 #include <linux/file.h>
 #include <linux/list.h>
 #include <linux/poll.h>
-#include <linux/rculist.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/workqueue.h>
+#include <linux/xarray.h>
 
 #include "compat.h"
 #include "internal.h"
 
 /* The irqfds of a level-triggered GSI share a line: its EOI lowers it, and tells all of them. */
 struct resampler {
-	struct list_head link;		/* vm->resamplers; vm->lock, RCU */
-	struct list_head irqfds;	/* the same */
+	struct list_head irqfds;	/* vm->lock */
 	u32 gsi;
+	bool asked;			/* vm->irqfd_resample is to signal them */
+	struct rcu_head rcu;
 };
 
 struct irqfd {
@@ -91,27 +93,38 @@ static void irqfd_hook(struct file *file, wait_queue_head_t *queue, poll_table *
 
 /* ---- Resampling ---- */
 
-static struct resampler *resampler_find(struct vm *vm, u32 gsi)
-{
-	struct resampler *resampler;
-
-	list_for_each_entry_rcu(resampler, &vm->resamplers, link, lockdep_is_held(&vm->lock))
-		if (resampler->gsi == gsi)
-			return resampler;
-	return NULL;
-}
-
 bool irqfd_resamples(struct vm *vm, u32 gsi)
 {
-	return resampler_find(vm, gsi);
+	return xa_load(&vm->resamplers, gsi);
 }
 
-static void resampler_signal(const struct resampler *resampler)
+/*
+ * How many eventfds there are, and how many wait on each, is up to user space, and the guest ends
+ * an interrupt where interrupts of the host are off. So a work item signals them.
+ */
+static void resampler_ask(struct vm *vm, struct resampler *resampler)
 {
-	struct irqfd *irqfd;
+	WRITE_ONCE(resampler->asked, true);
+	schedule_work(&vm->irqfd_resample);
+}
 
-	list_for_each_entry_rcu(irqfd, &resampler->irqfds, resampler_link)
-		compat_eventfd_signal(irqfd->resamplefd);
+static void irqfd_resample(struct work_struct *work)
+{
+	struct vm *vm = container_of(work, struct vm, irqfd_resample);
+	struct resampler *resampler;
+	struct irqfd *irqfd;
+	unsigned long gsi;
+
+	mutex_lock(&vm->lock);
+	xa_for_each(&vm->resamplers, gsi, resampler) {
+		if (!xchg(&resampler->asked, false))
+			continue;
+		list_for_each_entry(irqfd, &resampler->irqfds, resampler_link) {
+			compat_eventfd_signal(irqfd->resamplefd);
+			cond_resched();
+		}
+	}
+	mutex_unlock(&vm->lock);
 }
 
 /* The guest has served the interrupts of @pins: their lines fall, whose devices may raise them. */
@@ -124,12 +137,12 @@ void irqfd_pins_acked(struct vm *vm, unsigned int chip, unsigned long pins)
 	for_each_set_bit(pin, &pins, KVM_IOAPIC_NUM_PINS) {
 		int gsi = irq_routing_pin_gsi(vm, chip, pin);
 
-		resampler = gsi < 0 ? NULL : resampler_find(vm, gsi);
+		resampler = gsi < 0 ? NULL : xa_load(&vm->resamplers, gsi);
 		if (!resampler)
 			continue;
 		/* Once, and before the first is told: who is told may raise the line at once. */
 		irq_line_set(vm, IRQ_SOURCE_RESAMPLE, gsi, 0);
-		resampler_signal(resampler);
+		resampler_ask(vm, resampler);
 	}
 	rcu_read_unlock();
 }
@@ -142,9 +155,9 @@ void irqfd_pin_resample(struct vm *vm, unsigned int chip, unsigned int pin)
 
 	rcu_read_lock();
 	gsi = irq_routing_pin_gsi(vm, chip, pin);
-	resampler = gsi < 0 ? NULL : resampler_find(vm, gsi);
+	resampler = gsi < 0 ? NULL : xa_load(&vm->resamplers, gsi);
 	if (resampler)
-		resampler_signal(resampler);
+		resampler_ask(vm, resampler);
 	rcu_read_unlock();
 }
 
@@ -152,7 +165,8 @@ void irqfd_pin_resample(struct vm *vm, unsigned int chip, unsigned int pin)
 static int resampler_join(struct irqfd *irqfd)
 {
 	struct vm *vm = irqfd->vm;
-	struct resampler *resampler = resampler_find(vm, irqfd->gsi);
+	struct resampler *resampler = xa_load(&vm->resamplers, irqfd->gsi);
+	int ret;
 
 	if (!resampler) {
 		resampler = kzalloc(sizeof(*resampler), GFP_KERNEL_ACCOUNT);
@@ -160,11 +174,15 @@ static int resampler_join(struct irqfd *irqfd)
 			return -ENOMEM;
 		resampler->gsi = irqfd->gsi;
 		INIT_LIST_HEAD(&resampler->irqfds);
-		list_add_rcu(&resampler->link, &vm->resamplers);
+		ret = xa_err(xa_store(&vm->resamplers, irqfd->gsi, resampler, GFP_KERNEL_ACCOUNT));
+		if (ret) {
+			kfree(resampler);
+			return ret;
+		}
 		irq_routing_notify(vm);
 	}
 	irqfd->resampler = resampler;
-	list_add_rcu(&irqfd->resampler_link, &resampler->irqfds);
+	list_add(&irqfd->resampler_link, &resampler->irqfds);
 	return 0;
 }
 
@@ -173,20 +191,15 @@ static void resampler_leave(struct irqfd *irqfd)
 {
 	struct resampler *resampler = irqfd->resampler;
 	struct vm *vm = irqfd->vm;
-	bool last;
 
-	list_del_rcu(&irqfd->resampler_link);
-	last = list_empty(&resampler->irqfds);
-	if (last) {
-		list_del_rcu(&resampler->link);
-		irq_routing_notify(vm);
-	}
-	synchronize_rcu_expedited();
-	if (!last)
+	list_del(&irqfd->resampler_link);
+	if (!list_empty(&resampler->irqfds))
 		return;
+	xa_erase(&vm->resamplers, resampler->gsi);
+	irq_routing_notify(vm);
 	/* Nobody is left who would lower the line. */
 	irq_line_set(vm, IRQ_SOURCE_RESAMPLE, resampler->gsi, 0);
-	kfree(resampler);
+	kfree_rcu(resampler, rcu);
 }
 
 /* ---- Assigning and deassigning ---- */
@@ -362,13 +375,17 @@ int irqfd_ioctl(struct vm *vm, const struct kvm_irqfd *args)
 void irqfd_release_all(struct vm *vm)
 {
 	irqfd_remove(vm, NULL, 0);
+	/* A vCPU may have found a resampler before. */
+	synchronize_rcu_expedited();
+	cancel_work_sync(&vm->irqfd_resample);
 }
 
 void irqfd_vm_init(struct vm *vm)
 {
 	INIT_LIST_HEAD(&vm->irqfds);
 	INIT_LIST_HEAD(&vm->irqfds_closed);
-	INIT_LIST_HEAD(&vm->resamplers);
+	xa_init(&vm->resamplers);
 	raw_spin_lock_init(&vm->irqfd_lock);
 	INIT_WORK(&vm->irqfd_reap, irqfd_reap);
+	INIT_WORK(&vm->irqfd_resample, irqfd_resample);
 }

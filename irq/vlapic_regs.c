@@ -71,6 +71,9 @@ static int vlapic_write_lvt(struct vlapic *apic, unsigned int offset, u32 value)
 		value &= lvt[i].writable | vlapic_timer_mode_mask(apic);
 		vlapic_set_reg(apic, offset, value);
 		vlapic_timer_mode_changed(apic);
+		/* It may have run out while it was masked. */
+		if (vlapic_timer_pending(apic->vcpu))
+			vcpu_request(apic->vcpu, REQ_EVENT);
 		return 0;
 	}
 	vlapic_set_reg(apic, offset, value & lvt[i].writable);

@@ -406,6 +406,9 @@ static bool inject_irq(struct vcpu_vmx *vmx)
 	if (unlikely(vcpu->pv.eoi_armed))
 		return false;
 	vector = vcpu_irq_take(vcpu);
+	/* A PIC that ends interrupts by itself asked for the next: nobody else ends this entry. */
+	if (unlikely(READ_ONCE(vcpu->mode) == EXITING_GUEST_MODE))
+		compat_kick_cpu(raw_smp_processor_id());
 	if (vector < 0)
 		return false;
 	vcpu->interrupt.injected = true;

@@ -88,6 +88,18 @@ TEST_F(coalesced, unregistered)
 	start(self->cpu, &writes);
 	EXPECT_EQ(KVM_EXIT_MMIO, tcpu_run(self->cpu));
 	EXPECT_EQ(0, self->ring->last);
+	/* What lies in a zone ends all of it; what is larger is another. */
+	ASSERT_OK(zone(self->vm, KVM_REGISTER_COALESCED_MMIO, GUEST_MMIO, 16, 0));
+	ASSERT_OK(zone(self->vm, KVM_UNREGISTER_COALESCED_MMIO, GUEST_MMIO + 12, 4, 0));
+	start(self->cpu, &writes);
+	EXPECT_EQ(KVM_EXIT_MMIO, tcpu_run(self->cpu));
+	EXPECT_EQ(0, self->ring->last);
+	ASSERT_OK(zone(self->vm, KVM_REGISTER_COALESCED_MMIO, GUEST_MMIO, 8, 0));
+	ASSERT_OK(zone(self->vm, KVM_UNREGISTER_COALESCED_MMIO, GUEST_MMIO, 16, 0));
+	ASSERT_OK(zone(self->vm, KVM_UNREGISTER_COALESCED_MMIO, GUEST_MMIO + 4, 8, 0));
+	start(self->cpu, &writes);
+	EXPECT_EQ(KVM_EXIT_MMIO, tcpu_run(self->cpu));
+	EXPECT_EQ(2, self->ring->last);
 	EXPECT_ERR(EINVAL, zone(self->vm, KVM_REGISTER_COALESCED_MMIO, GUEST_MMIO, 16, 2));
 	EXPECT_ERR(EINVAL, zone(self->vm, KVM_UNREGISTER_COALESCED_MMIO, GUEST_MMIO, 16, 2));
 	EXPECT_ERR(EFAULT, ioctl(self->vm->fd, KVM_REGISTER_COALESCED_MMIO, 0x10));

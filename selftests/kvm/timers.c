@@ -111,6 +111,33 @@ TEST_F(timer, masked)
 	EXPECT_EQ(0, tcpu_read32(self->cpu, TMCCT));
 }
 
+#define X2(reg) (0x800 + ((reg) - GUEST_LAPIC) / 16)
+
+PROGRAM(unmask, 64,
+	"mov $0x832, %ecx; xor %edx, %edx; mov $0x46, %eax; sti; wrmsr;"
+	"mov $3000, %ecx; 1: dec %ecx; jnz 1b; out %al, $" GUEST_STR(PORT_TEST));
+
+/* What ran out while it was masked comes with the write that unmasks it, not at some later exit. */
+TEST_F(timer, unmasked_in_x2apic_mode)
+{
+	struct tfault fault;
+
+	if (!tvm_is_kvmlet())
+		SKIP(return, "KVM forgets it, as a CPU does, with the VMX-preemption timer");
+	if (!tvm_cpuid_has(1, 0, 2, 21))
+		SKIP(return, "the device offers no x2APIC");
+	ASSERT_TRUE(tcpu_wrmsr(self->cpu, 0x1b, 0xfee00d00));
+	tcpu_handlers(self->cpu, EOI_X2APIC);
+	ASSERT_TRUE(tcpu_wrmsr(self->cpu, X2(LVTT), MASKED | 0x46));
+	ASSERT_TRUE(tcpu_wrmsr(self->cpu, X2(TMICT), 1000));
+	EXPECT_EQ(WAIT_NOTHING, wait_short(self->cpu));
+	tcpu_load(self->cpu, &unmask);
+	ASSERT_EQ(0x46, tcpu_wait(self->cpu));
+	ASSERT_TRUE(tcpu_fault(self->cpu, &fault));
+	/* MOV 5, XOR 2, MOV 5, STI 1, WRMSR 2. */
+	EXPECT_EQ(GUEST_CODE + 15, fault.rip);
+}
+
 TEST_F(timer, deadline)
 {
 	u64 now, value;

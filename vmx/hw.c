@@ -74,6 +74,8 @@ static void vmx_off_here(void *unused)
 	if (!this_cpu_read(vmx_is_on))
 		return;
 	this_cpu_write(vmx_is_on, false);
+	/* Whoever is the next to use VMX takes what is there for the host's. */
+	vmx_switch_offline();
 	vmcs_clear_cpu();
 	vmx_off();
 	cr4_update_irqsoff(0, X86_CR4_VMXE);

@@ -29,7 +29,8 @@ static const u32 switched_index[NR_SWITCHED_MSRS] = {
 
 /*
  * Guest values of the switched MSRs stay on a CPU until it returns to user space: kernel code uses
- * none of them. Per CPU; touched with interrupts off.
+ * none of them. Only where VMX is our own: see load_over_owner(). Per CPU; touched with interrupts
+ * off.
  */
 struct switched_state {
 	struct user_return_notifier urn;
@@ -92,6 +93,30 @@ static bool guest_wants(struct vcpu_vmx *vmx, int i)
 	return vmx->vcpu.efer & EFER_SCE;
 }
 
+/*
+ * Who lends us VMX leaves values of its guests on a CPU in the same way, and writes none that it
+ * believes to be there. So what is found is neither the host's, nor may it be another afterwards:
+ * vmx_switch_to_host() puts exactly that back, before any other thread runs here.
+ */
+static void load_over_owner(struct vcpu_vmx *vmx, int i)
+{
+	if (!(vmx->over_owner & BIT(i))) {
+		vmx->owners[i] = native_read_msr(switched_index[i]);
+		vmx->over_owner |= BIT(i);
+	}
+	wrmsrl_safe(switched_index[i], vmx->switched[i]);
+}
+
+static void restore_owners_msrs(struct vcpu_vmx *vmx)
+{
+	int i;
+
+	for (i = 0; i < NR_SWITCHED_MSRS; i++)
+		if (vmx->over_owner & BIT(i))
+			native_wrmsrl(switched_index[i], vmx->owners[i]);
+	vmx->over_owner = 0;
+}
+
 static void load_switched_msrs(struct vcpu_vmx *vmx)
 {
 	struct switched_state *s = this_cpu_ptr(switched_state);
@@ -100,6 +125,10 @@ static void load_switched_msrs(struct vcpu_vmx *vmx)
 	for (i = 0; i < NR_SWITCHED_MSRS; i++) {
 		if (!switched_present[i] || !guest_wants(vmx, i))
 			continue;
+		if (vmx_borrowed) {
+			load_over_owner(vmx, i);
+			continue;
+		}
 		if (!s->armed)
 			arm(s);
 		/* A value with bits this CPU reserves is without effect. */
@@ -191,6 +220,8 @@ void vmx_switch_to_host(struct vcpu_vmx *vmx)
 		loadsegment(es, vmx->host_es_sel);
 	}
 	native_wrmsrl(MSR_KERNEL_GS_BASE, vmx->host_kernel_gs_base);
+	if (vmx->over_owner)
+		restore_owners_msrs(vmx);
 	/* A VM exit sets TR's limit to that of a bare TSS and GDTR's to 64 KiB. */
 	invalidate_tss_limit();
 	load_fixmap_gdt(raw_smp_processor_id());

@@ -144,6 +144,9 @@ struct vcpu_vmx {
 
 	u64 kernel_gs_base;
 	u64 switched[NR_SWITCHED_MSRS];
+	/* While VMX is borrowed and we are loaded: what was there before, and of which. */
+	u64 owners[NR_SWITCHED_MSRS];
+	u8 over_owner;
 
 	unsigned long *msr_bitmap;	/* one page */
 	u64 *pml;			/* the same; NULL without hw.pml */

@@ -49,6 +49,26 @@ PROGRAM(mark, 64,
 	"8: mov %ecx, %esi; rdmsr; shl $32, %rdx; or %rdx, %rax; cmp %r9, %rax; jne 9f; ret;"
 	"9: ud2");
 
+/*
+ * What RDMSR says is what the module has noted. This uses the values: RDTSCP its TSC_AUX, SYSCALL
+ * the place in LSTAR, which is of one guest or of the other by R9's bit 0. Many ticks of the host
+ * without an exit to user space, where values of guests go.
+ */
+PROGRAM(use, 64,
+	"mov $0xc0000103, %ecx; xor %edx, %edx; mov %r9d, %eax; wrmsr;"
+	"mov $0xc0000081, %ecx; mov %cs, %edx; xor %eax, %eax; wrmsr;"
+	"mov $0xc0000084, %ecx; xor %edx, %edx; wrmsr;"
+	"mov $0xc0000082, %ecx; lea 6f(%rip), %rax; lea 7f(%rip), %r11;"
+	"test $1, %r9b; cmovnz %r11, %rax; wrmsr;"
+	"1: mov $400000, %edi;"
+	"2: mov $1, %esi; rdtscp; cmp %r9d, %ecx; jne 9f;"
+	"mov $2, %esi; syscall; mov %r9d, %eax; and $1, %eax; cmp %eax, %r10d; jne 9f;"
+	"dec %edi; jnz 2b;"
+	"inc %r8; out %al, $" GUEST_STR(PORT_TEST) "; jmp 1b;"
+	"6: xor %r10d, %r10d; jmp *%rcx;"
+	"7: mov $1, %r10d; jmp *%rcx;"
+	"9: ud2");
+
 struct guest {
 	struct tcpu *cpu;
 	u64 rounds;
@@ -71,7 +91,7 @@ static double now(void)
 	return ts.tv_sec + ts.tv_nsec / 1e9;
 }
 
-static struct tcpu *make_guest(const char *device, u64 value)
+static struct tcpu *make_guest_of(const struct guest_code *code, const char *device, u64 value)
 {
 	struct kvm_sregs sregs;
 	struct kvm_regs regs;
@@ -83,12 +103,17 @@ static struct tcpu *make_guest(const char *device, u64 value)
 	sregs = tcpu_sregs(cpu);
 	sregs.efer |= EFER_SCE;
 	tcpu_set_sregs(cpu, &sregs);
-	tcpu_load(cpu, &mark);
+	tcpu_load(cpu, code);
 	regs = tcpu_regs(cpu);
 	regs.r8 = 0;
 	regs.r9 = value;
 	tcpu_set_regs(cpu, &regs);
 	return cpu;
+}
+
+static struct tcpu *make_guest(const char *device, u64 value)
+{
+	return make_guest_of(&mark, device, value);
 }
 
 static bool both_here(void)
@@ -162,6 +187,39 @@ TEST(side_by_side)
 		pthread_join(threads[i], NULL);
 		EXPECT_FALSE(g[i].failed);
 		EXPECT_LT(3, g[i].rounds);
+	}
+}
+
+static void *run_on_first_cpu(void *arg)
+{
+	struct guest *g = arg;
+	unsigned int i;
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(0, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+	for (i = 0; i < 4 && !g->failed; i++)
+		one_round(g);
+	return NULL;
+}
+
+TEST(each_uses_its_own_msrs)
+{
+	struct guest g[2] = {};
+	pthread_t threads[2];
+	unsigned int i;
+
+	if (!both_here())
+		SKIP(return, "needs kvm_intel beside kvmlet");
+	for (i = 0; i < 2; i++)
+		g[i].cpu = make_guest_of(&use, i ? "/dev/kvm" : "/dev/kvmlet", 0x22222222 + i);
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, run_on_first_cpu, &g[i]));
+	for (i = 0; i < 2; i++) {
+		pthread_join(threads[i], NULL);
+		EXPECT_FALSE(g[i].failed);
+		EXPECT_EQ(4, g[i].rounds);
 	}
 }
 

@@ -246,6 +246,15 @@ int vlapic_set_base(struct vcpu *vcpu, u64 value, bool host);
 int vlapic_msr_read(struct vcpu *vcpu, u32 msr, u64 *value);
 
 /**
+ * vlapic_icr_is_slow() - is writing ICR nothing to be done with interrupts off?
+ * @vcpu: a vCPU whose APIC is in x2APIC mode
+ * @icr: what is to be written
+ *
+ * Return: whether finding or telling the receivers may take long, as there are many vCPUs.
+ */
+bool vlapic_icr_is_slow(const struct vcpu *vcpu, u64 icr);
+
+/**
  * vlapic_msr_write() - WRMSR of an x2APIC register
  * @vcpu: the vCPU
  * @msr: 0x800 to 0x8ff

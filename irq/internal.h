@@ -11,6 +11,7 @@
 #include <linux/hrtimer.h>
 #include <linux/seqlock.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 #include <asm/apicdef.h>
 
 #include "irq.h"
@@ -115,6 +116,20 @@ enum apic_logical_mode {
 	LOGICAL_NONE, LOGICAL_FLAT, LOGICAL_CLUSTER, LOGICAL_X2APIC, LOGICAL_MIXED,
 };
 
+/* More vCPUs than this are not told of a message with the host's interrupts off. */
+#define APIC_AT_ONCE	64
+
+/* Messages that wait for a work item, oldest first; those that equal one of them are in it. */
+#define APIC_LATER_MAX	64
+
+struct apic_later {
+	raw_spinlock_t lock;
+	unsigned int nr;
+	struct apic_msg msg[APIC_LATER_MAX];
+	struct work_struct work;
+	struct vm *vm;
+};
+
 struct apic_map {
 	raw_spinlock_t lock;
 	seqcount_t seq;
@@ -124,6 +139,7 @@ struct apic_map {
 	bool aliased;			/* physical ids are not unique: match one by one */
 	bool has_xapic;			/* somebody takes an id of 0xff for everybody */
 	unsigned long eoi_vectors[4];	/* whose EOI the IOAPIC wants to know of; not of the map */
+	struct apic_later later;	/* nor this */
 	enum apic_logical_mode logical;
 	struct vlapic *flat[8];
 	struct vlapic *cluster[16][4];
@@ -201,6 +217,20 @@ bool vlapic_extint_pending(const struct vlapic *apic);
 /* vlapic_regs.c */
 void vlapic_eoi(struct vlapic *apic);
 unsigned int vlapic_lvt_offset(unsigned int index);
+
+/* later.c */
+static inline bool apic_is_large(const struct vm *vm)
+{
+	return READ_ONCE(vm->nr_vcpus) > APIC_AT_ONCE;
+}
+
+/* Finding or telling the receivers of @msg takes long. False when it has to be done now. */
+bool apic_put_off(struct vm *vm, const struct vlapic *source, const struct apic_msg *msg);
+void apic_later_init(struct apic_later *later, struct vm *vm);
+/* Waits until what was put off before has arrived. */
+void apic_later_flush(struct vm *vm);
+/* Whoever sends messages has been stopped. */
+void apic_later_stop(struct vm *vm);
 
 /* vlapic_ipi.c */
 int apic_map_create(struct vm *vm);

@@ -91,6 +91,7 @@ void irqchip_stop(struct vm *vm)
 {
 	vpit_stop(vm);
 	vioapic_stop(vm);
+	apic_later_stop(vm);
 }
 
 void irqchip_destroy(struct vm *vm)

@@ -395,11 +395,16 @@ static int map_find(const struct vm *vm, const struct apic_map *map, const struc
 }
 
 /* New vCPUs mark nothing; their number tells. */
+static __always_inline bool apic_map_is_old(const struct vm *vm)
+{
+	const struct apic_map *map = vm->apic_map;
+
+	return READ_ONCE(map->dirty) || map->nr_vcpus != READ_ONCE(vm->nr_vcpus);
+}
+
 static __always_inline void apic_map_refresh(struct vm *vm)
 {
-	struct apic_map *map = vm->apic_map;
-
-	if (unlikely(READ_ONCE(map->dirty) || map->nr_vcpus != READ_ONCE(vm->nr_vcpus)))
+	if (unlikely(apic_map_is_old(vm)))
 		apic_map_rebuild(vm);
 }
 
@@ -434,11 +439,15 @@ int apic_deliver(struct vm *vm, struct vlapic *source, const struct apic_msg *ms
 			return vlapic_accept(source, msg, source);
 		return apic_deliver_slow(vm, source, msg);
 	}
-	apic_map_refresh(vm);
+	if (unlikely(apic_map_is_old(vm))) {
+		if (apic_put_off(vm, source, msg))
+			return 1;
+		apic_map_rebuild(vm);
+	}
 	seq = raw_seqcount_begin(&map->seq);
 	nr = map_find(vm, map, source, msg, found);
 	if (unlikely(nr < 0) || unlikely(read_seqcount_retry(&map->seq, seq)))
-		return apic_deliver_slow(vm, source, msg);
+		return apic_put_off(vm, source, msg) ? 1 : apic_deliver_slow(vm, source, msg);
 
 	if (likely(nr == 1))
 		return vlapic_accept(found[0], msg, source);
@@ -458,6 +467,7 @@ int apic_map_create(struct vm *vm)
 	raw_spin_lock_init(&map->lock);
 	seqcount_init(&map->seq);
 	map->dirty = 1;
+	apic_later_init(&map->later, vm);
 	vm->apic_map = map;
 	return 0;
 }
@@ -466,6 +476,20 @@ void apic_map_destroy(struct vm *vm)
 {
 	kvfree(vm->apic_map);
 	vm->apic_map = NULL;
+}
+
+bool vlapic_icr_is_slow(const struct vcpu *vcpu, u64 icr)
+{
+	const struct apic_map *map = vcpu->vm->apic_map;
+
+	if (likely(!apic_is_large(vcpu->vm)))
+		return false;
+	if (apic_map_is_old(vcpu->vm) || READ_ONCE(map->aliased))
+		return true;
+	if (icr >> 18 & 3)
+		return (icr >> 18 & 3) != SHORT_SELF;
+	return icr >> 32 == X2APIC_BROADCAST ||
+	       (icr & APIC_DEST_LOGICAL && READ_ONCE(map->logical) == LOGICAL_MIXED);
 }
 
 /* "Interrupt Command Register (ICR)"; @high is the whole id in x2APIC mode. */

@@ -292,6 +292,8 @@ void vlapic_get_state(struct vcpu *vcpu, struct kvm_lapic_state *s)
 {
 	struct vlapic *apic = vcpu->lapic;
 
+	if (apic_is_large(vcpu->vm))
+		apic_later_flush(vcpu->vm);
 	vlapic_update_ppr(apic);
 	memcpy(s->regs, apic->regs, sizeof(s->regs));
 	*state_reg(s, APIC_TMCCT) = vlapic_timer_current(apic);

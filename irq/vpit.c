@@ -43,6 +43,7 @@ struct vpit {
 	atomic_t pending;		/* ticks not acknowledged yet */
 	atomic_t acked;			/* the last tick was, or there was none */
 
+	struct work_struct nmis;	/* in large VMs */
 	struct vm *vm;
 	struct iobus_dev ports;
 	struct iobus_dev speaker;
@@ -56,11 +57,19 @@ static struct vpit *vpit_of(struct vm *vm)
 
 /* ---- Interrupts ---- */
 
+static void vpit_nmis(struct work_struct *work)
+{
+	struct vm *vm = container_of(work, struct vpit, nmis)->vm;
+	struct vcpu *vcpu;
+	unsigned int i;
+
+	vm_for_each_vcpu(i, vcpu, vm)
+		vlapic_deliver_lint(vcpu, 0);
+}
+
 static void vpit_tick(struct vpit *pit)
 {
 	struct vm *vm = pit->vm;
-	struct vcpu *vcpu;
-	unsigned int i;
 
 	if (READ_ONCE(pit->reinject) && !atomic_xchg(&pit->acked, 0))
 		return;
@@ -70,8 +79,10 @@ static void vpit_tick(struct vpit *pit)
 	/* A watchdog of old: the PIT wired to every LINT0 that delivers NMIs. */
 	if (!atomic_read(&vm->lint0_nmi))
 		return;
-	vm_for_each_vcpu(i, vcpu, vm)
-		vlapic_deliver_lint(vcpu, 0);
+	if (apic_is_large(vm))
+		schedule_work(&pit->nmis);
+	else
+		vpit_nmis(&pit->nmis);
 }
 
 /* The guest has ended the service of a tick. Called without locks of the chips. */
@@ -390,6 +401,7 @@ int vpit_create(struct vm *vm, u32 flags)
 	pit->vm = vm;
 	pit->reinject = true;
 	compat_hrtimer_setup(&pit->hrtimer, vpit_fired, CLOCK_MONOTONIC, TIMER_MODE);
+	INIT_WORK(&pit->nmis, vpit_nmis);
 	vpit_reset(pit);
 
 	ret = vpit_register(vm, pit, flags & KVM_PIT_SPEAKER_DUMMY);
@@ -406,8 +418,10 @@ int vpit_create(struct vm *vm, u32 flags)
 
 void vpit_stop(struct vm *vm)
 {
-	if (vm->vpit)
-		hrtimer_cancel(&vm->vpit->hrtimer);
+	if (!vm->vpit)
+		return;
+	hrtimer_cancel(&vm->vpit->hrtimer);
+	cancel_work_sync(&vm->vpit->nmis);
 }
 
 void vpit_destroy(struct vm *vm)

@@ -69,6 +69,11 @@ static bool is_x2apic_eoi(u32 index)
 	return index == 0x80b;
 }
 
+static bool is_x2apic_icr(u32 index)
+{
+	return index == 0x830;
+}
+
 enum fast_result fast_rdmsr(struct vcpu_vmx *vmx)
 {
 	struct vcpu *vcpu = &vmx->vcpu;
@@ -108,6 +113,8 @@ enum fast_result fast_wrmsr(struct vcpu_vmx *vmx)
 		return FAST_NONE;
 	if (is_x2apic_msr(index)) {
 		if (unlikely(vcpu->pv.eoi_armed) && is_x2apic_eoi(index) && !pv_eoi_try_sync(vcpu))
+			return FAST_NONE;
+		if (is_x2apic_icr(index) && unlikely(vlapic_icr_is_slow(vcpu, value)))
 			return FAST_NONE;
 		if (vlapic_msr_write(vcpu, index, value))
 			return FAST_NONE;

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The clock of the tests and the hrtimers on it. The TSC of the host runs at 1 GHz with it.
- * It must not move but by clock_advance().
+ * The clock of the tests, the hrtimers on it, and work items. The TSC of the host runs at 1 GHz
+ * with it.
+ * It must not move but by clock_advance(), and do no work but in run_work() and flush_work().
  */
 #include "kernel.h"
 
-#define MAX_TIMERS 64
+#define MAX_TIMERS 128
+#define MAX_WORK 4
 
 ktime_t clock_now = 1000000000;
 unsigned int clock_nr_callbacks;
 static struct hrtimer *timers[MAX_TIMERS];
 static unsigned int nr_timers;
+bool irqs_off;
+static struct work_struct *works[MAX_WORK];
+static unsigned int nr_works;
 
 ktime_t ktime_get(void)
 {
@@ -34,6 +39,7 @@ void compat_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*fn)(stru
 void clock_forget_timers(void)
 {
 	nr_timers = 0;
+	nr_works = 0;
 }
 
 void hrtimer_start(struct hrtimer *timer, ktime_t expires, enum hrtimer_mode mode)
@@ -80,8 +86,49 @@ void clock_advance(s64 ns)
 		clock_now = max(clock_now, timer->expires);
 		timer->queued = false;
 		clock_nr_callbacks++;
+		irqs_off = true;
 		if (timer->function(timer) == HRTIMER_RESTART)
 			timer->queued = true;
+		irqs_off = false;
 	}
 	clock_now = until;
+}
+
+void INIT_WORK(struct work_struct *work, void (*fn)(struct work_struct *work))
+{
+	assert(nr_works < MAX_WORK);
+	works[nr_works++] = work;
+	work->function = fn;
+	work->queued = false;
+}
+
+void schedule_work(struct work_struct *work)
+{
+	work->queued = true;
+}
+
+void cancel_work_sync(struct work_struct *work)
+{
+	work->queued = false;
+}
+
+void flush_work(struct work_struct *work)
+{
+	assert(!irqs_off);
+	if (work->queued) {
+		work->queued = false;
+		work->function(work);
+	}
+}
+
+/* Return: how many there were to do. */
+unsigned int run_work(void)
+{
+	unsigned int i, done = 0;
+
+	for (i = 0; i < nr_works; i++) {
+		done += works[i]->queued;
+		flush_work(works[i]);
+	}
+	return done;
 }

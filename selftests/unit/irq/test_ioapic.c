@@ -226,8 +226,70 @@ static void ioapic_moved_base(void)
 	vm_end();
 }
 
+/* Many receivers are told by a work item, each once of messages that are the same. */
+static void ioapic_in_a_large_vm(void)
+{
+	struct kvm_lapic_state state;
+	unsigned int i, takers = 0;
+
+	vm_begin(80);
+	for (i = 0; i < 80; i++)
+		apic_write(i, APIC_LVT0, APIC_LVT_MASKED);
+	run_work();
+	/* The map of ids is old: it is made by whoever has interrupts on. */
+	ioapic_entry(20, 0x51, 3);
+	EQUAL(line(20, 1), 1);
+	EQUAL(take(3), -1);
+	EQUAL(run_work(), 1);
+	EQUAL(take_and_eoi(3), 0x51);
+	line(20, 0);
+	EQUAL(line(20, 1), 1);
+	EQUAL(run_work(), 0);
+	EQUAL(take_and_eoi(3), 0x51);
+
+	ioapic_entry(20, 0x52, 0xff);
+	for (i = 0; i < 100; i++) {
+		line(20, 0);
+		EQUAL(line(20, 1), 1);
+	}
+	ioapic_entry(21, LEVEL | 0x53, 0xff);
+	EQUAL(line(21, 1), 1);
+	EQUAL(ioapic_read(0x10 + 2 * 21) & REMOTE, REMOTE);
+	EQUAL(take(1), -1);
+	/* What user space saves is complete. */
+	vlapic_get_state(cpu(79), &state);
+	CHECK(*(u32 *)(state.regs + APIC_IRR + 0x20) == (BIT(0x52 - 0x40) | BIT(0x53 - 0x40)));
+	EQUAL(run_work(), 0);
+	for (i = 0; i < 80; i++)
+		takers += take_and_eoi(i) == 0x53 && take_and_eoi(i) == 0x52;
+	EQUAL(takers, 80);
+	vm_end();
+}
+
+/* More kinds of messages than can wait: none is lost. */
+static void ioapic_many_messages(void)
+{
+	unsigned int i, n;
+
+	vm_begin(80);
+	for (i = 0; i < 80; i++)
+		apic_write(i, APIC_LVT0, APIC_LVT_MASKED);
+	for (i = 0; i < 200; i++) {
+		ioapic_entry(20, 0x20 + i, 0xff);
+		line(20, 0);
+		line(20, 1);
+	}
+	run_work();
+	for (n = 0; take_and_eoi(42) >= 0; n++)
+		;
+	EQUAL(n, 200);
+	vm_end();
+}
+
 void test_ioapic(void)
 {
+	TEST(ioapic_in_a_large_vm);
+	TEST(ioapic_many_messages);
 	TEST(ioapic_registers);
 	TEST(ioapic_access_sizes);
 	TEST(ioapic_edge);

@@ -322,6 +322,24 @@ static void pit_feeds_lint0_nmis(void)
 	vm_end();
 }
 
+static void pit_feeds_many_nmis(void)
+{
+	unsigned int i;
+
+	pit_setup();
+	for (i = 1; i < 80; i++) {
+		vm_add_vcpu(i);
+		apic_write(i, APIC_SPIV, 0x1ff);
+		apic_write(i, APIC_LVT0, 0x400);
+	}
+	pit_program(0, 2, 11932);
+	clock_advance(105 * MS);
+	EQUAL(cpu(79)->nr_nmis, 0);
+	CHECK(run_work() > 0);
+	CHECK(cpu(79)->nr_nmis > 0);
+	vm_end();
+}
+
 static void pit_absent(void)
 {
 	struct kvm_reinject_control control = {};
@@ -354,5 +372,6 @@ void test_pit(void)
 	TEST(pit_hpet_takes_over);
 	TEST(pit_hostile_state);
 	TEST(pit_feeds_lint0_nmis);
+	TEST(pit_feeds_many_nmis);
 	TEST(pit_absent);
 }

@@ -158,8 +158,12 @@ static inline void mutex_unlock(struct mutex *l)
 	l->held = 0;
 }
 
-#define raw_spin_lock_irqsave(l, flags) ((flags) = 0, mutex_lock(l))
-#define raw_spin_unlock_irqrestore(l, flags) ((void)(flags), mutex_unlock(l))
+/* clock.c: interrupts of the host are off. */
+extern bool irqs_off;
+
+#define irqs_disabled() irqs_off
+#define raw_spin_lock_irqsave(l, flags) ((flags) = irqs_off, irqs_off = true, mutex_lock(l))
+#define raw_spin_unlock_irqrestore(l, flags) (mutex_unlock(l), irqs_off = (flags))
 #define lockdep_assert_held(l) assert((l) != NULL)
 #define lockdep_is_held(l) ((l) != NULL)
 
@@ -236,6 +240,19 @@ static inline void free_page(unsigned long page)
 #define ktime_add_ns(t, ns) ((ktime_t)((t) + (ns)))
 #define ktime_sub(a, b) ((a) - (b))
 #define ktime_after(a, b) ((a) > (b))
+
+/* clock.c: run_work() does what has been scheduled. */
+struct work_struct {
+	void (*function)(struct work_struct *work);
+	bool queued;
+};
+
+#define cond_resched() do { } while (0)
+void INIT_WORK(struct work_struct *work, void (*fn)(struct work_struct *work));
+void schedule_work(struct work_struct *work);
+void cancel_work_sync(struct work_struct *work);
+void flush_work(struct work_struct *work);
+unsigned int run_work(void);
 
 enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
 enum hrtimer_mode {

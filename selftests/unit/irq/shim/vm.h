@@ -13,7 +13,7 @@
 #include "reason.h"
 
 #define VM_MAX_VCPU_ID 4096
-#define SHIM_VCPUS 20
+#define SHIM_VCPUS 100
 
 enum guest_feature { GF_X2APIC, GF_TSC_DEADLINE };
 

@@ -79,6 +79,8 @@ struct vm_mmu {
 	long invalidate_in_progress;	/* mmu_lock */
 	/* mmu_lock; union of the ranges in progress */
 	hva_t invalidate_start, invalidate_last;
+	/* never cleared: a page that the host maps uncached is being mapped; all vCPUs know */
+	bool host_mmio, host_mmio_told;
 	wait_queue_head_t invalidate_wait;	/* faults that wait for the last of them to end */
 
 	hpa_t root[NR_ADDRESS_SPACES];	/* (c) EPT root tables */

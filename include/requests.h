@@ -21,6 +21,7 @@ enum vcpu_request {
 	REQ_TSC,		/* offset or scale of the TSC has changed */
 	REQ_STEPPED,		/* an instruction done by us was to be stepped: KVM_EXIT_DEBUG */
 	REQ_PML,		/* whether the CPU shall list the pages it writes has changed */
+	REQ_HOST_MMIO,		/* see whether the guest reaches device memory of the host's */
 	REQ_MSR_BITMAP,		/* which MSRs the guest reaches without an exit has changed */
 	REQ_TPR,		/* recompute the TPR threshold */
 	REQ_DIRTY_RING,		/* user space must empty the dirty ring first */

@@ -13,6 +13,7 @@
 
 #include <linux/kvm.h>
 #include <linux/compiler.h>
+#include <linux/irq_work.h>
 #include <linux/mutex.h>
 #include <linux/preempt.h>
 #include <linux/rcuwait.h>
@@ -51,6 +52,7 @@ struct vm {
 	struct srcu_struct srcu;		/* readers of slots */
 	struct reason reason;
 	bool dead;				/* a bug of ours was met: refuse all with -EIO */
+	struct irq_work kill_work;		/* tells the vCPUs */
 
 	struct xarray vcpus;			/* by index; vm->lock to add, RCU to read */
 	unsigned int nr_vcpus;			/* published after the xarray slot */
@@ -410,7 +412,7 @@ static inline bool vcpu_pv_has(const struct vcpu *vcpu, unsigned int feature)
 
 /**
  * vm_kill() - a bug of ours: mark the VM dead, kick its vCPUs out
- * @vm: the VM; any context
+ * @vm: the VM; any context, the scheduler's own included
  */
 void vm_kill(struct vm *vm);
 

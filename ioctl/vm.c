@@ -40,6 +40,7 @@ static void vm_destroy(struct vm *vm)
 	struct vcpu *vcpu;
 	unsigned int i;
 
+	irq_work_sync(&vm->kill_work);
 	irqchip_stop(vm);
 	pvclock_vm_destroy(vm);
 	vm_for_each_vcpu(i, vcpu, vm)
@@ -54,6 +55,7 @@ static void vm_destroy(struct vm *vm)
 	mmu_vm_destroy(vm);
 	vmx_disable(vm);
 	cleanup_srcu_struct(&vm->srcu);
+	irq_work_sync(&vm->kill_work);
 	mmu_vm_put(vm);
 }
 
@@ -63,10 +65,16 @@ void vm_put(struct vm *vm)
 		vm_destroy(vm);
 }
 
+static void tell_vcpus_of_death(struct irq_work *work)
+{
+	vcpu_request_all(container_of(work, struct vm, kill_work), REQ_VM_DEAD, false);
+}
+
+/* Waking a vCPU takes locks of the scheduler's, which may be the one that calls. */
 void vm_kill(struct vm *vm)
 {
 	WRITE_ONCE(vm->dead, true);
-	vcpu_request_all(vm, REQ_VM_DEAD, false);
+	irq_work_queue(&vm->kill_work);
 }
 
 static void vm_init_fields(struct vm *vm)
@@ -78,6 +86,7 @@ static void vm_init_fields(struct vm *vm)
 	raw_spin_lock_init(&vm->coalesced_lock);
 	INIT_LIST_HEAD(&vm->coalesced);
 	INIT_LIST_HEAD(&vm->ioeventfds);
+	init_irq_work(&vm->kill_work, tell_vcpus_of_death);
 	irqfd_vm_init(vm);
 	xa_init(&vm->vcpus);
 	vm->identity_map_addr = DEFAULT_IDENTITY_MAP;

@@ -19,6 +19,7 @@
 
 #include "compat.h"
 #include "internal.h"
+#include "requests.h"
 #include "spte.h"
 
 #define HOST_LEVEL_2M	2
@@ -65,6 +66,17 @@ static u64 host_leaf(hva_t hva, unsigned int *level, u64 *rights)
 	return entry;
 }
 
+/*
+ * Before the first page is mapped whose memory may be a device's. A vCPU that is added meanwhile
+ * looks for itself, which is why the flag comes first.
+ */
+static noinline void fault_tell_mmio(struct vm *vm)
+{
+	WRITE_ONCE(vm->mmu.host_mmio, true);
+	vcpu_request_all(vm, REQ_HOST_MMIO, false);
+	WRITE_ONCE(vm->mmu.host_mmio_told, true);
+}
+
 /* Fill in what the host's mapping says. False when it does not allow the access as it is. */
 static bool fault_read_host(struct page_fault *pf)
 {
@@ -91,7 +103,11 @@ bool mmu_fault_peek(struct vcpu *vcpu, struct page_fault *pf)
 {
 	lockdep_assert_held_write(&vcpu->vm->mmu.lock);
 	pf->slot = vcpu_slot(vcpu, pf->gfn);
-	return pf->slot && fault_read_host(pf);
+	if (!pf->slot || !fault_read_host(pf))
+		return false;
+	if (unlikely(pf->uncached) && !READ_ONCE(vcpu->vm->mmu.host_mmio_told))
+		fault_tell_mmio(vcpu->vm);
+	return true;
 }
 
 /*
@@ -348,6 +364,8 @@ static int fault_find(struct vcpu *vcpu, struct page_fault *pf)
 			return r;
 		tried = true;
 	}
+	if (unlikely(pf->uncached) && !READ_ONCE(mmu->host_mmio_told))
+		fault_tell_mmio(vcpu->vm);
 	fault_limit_level(mmu, pf);
 	return 0;
 }

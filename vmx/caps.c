@@ -117,6 +117,10 @@ static int __init check_vmx_usable(void)
 		pr_err("kvmlet: VMX is locked off by firmware (IA32_FEATURE_CONTROL); enable virtualization there\n");
 		return -EOPNOTSUPP;
 	}
+	if (!tsc_khz) {
+		pr_err("kvmlet: the frequency of the host's TSC is not known\n");
+		return -EOPNOTSUPP;
+	}
 #ifdef X86_FEATURE_FRED
 	if (cpu_feature_enabled(X86_FEATURE_FRED)) {
 		pr_err("kvmlet: hosts with FRED event delivery are not served\n");

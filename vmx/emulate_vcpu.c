@@ -329,6 +329,8 @@ int vcpu_task_switch(struct vcpu *vcpu, u16 selector, int idt_index, int reason,
 		return internal_error_emulation(vcpu);
 	}
 	write_back(vcpu, true);
+	/* Of an STI before it: the new task may have IF clear. */
+	vcpu_set_interrupt_shadow(vcpu, 0);
 	if (result == EM_EXCEPTION)
 		queue_exception(vcpu);
 	return tell_user(vcpu);

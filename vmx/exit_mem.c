@@ -6,6 +6,7 @@
  */
 #include <linux/bitfield.h>
 #include <linux/percpu.h>
+#include <asm/cpu.h>
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 
@@ -161,6 +162,29 @@ static int handle_page_fault(struct vcpu *vcpu)
 	return RUN_RESUME;
 }
 
+/*
+ * #AC is intercepted for the same reason as #DB: endless delivery when its handler's stack is
+ * misaligned. Where the host detects split locks it may not be the guest's: the host warns and
+ * slows the thread down, or kills the process, as it would do to any other.
+ */
+static int reflect_alignment_check(struct vcpu *vcpu)
+{
+	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
+
+	if (!boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) ||
+	    (vcpu_cpl(vcpu) == 3 && vcpu_cr0(vcpu) & X86_CR0_AM &&
+	     vcpu->rflags & X86_EFLAGS_AC)) {
+		vcpu_queue_exception_error(vcpu, VEC_AC, info->intr_error);
+		return RUN_RESUME;
+	}
+	if (handle_guest_split_lock(vcpu->rip))
+		return RUN_RESUME;
+	vcpu->run->exit_reason = KVM_EXIT_EXCEPTION;
+	vcpu->run->ex.exception = VEC_AC;
+	vcpu->run->ex.error_code = info->intr_error;
+	return RUN_TO_USER;
+}
+
 int handle_exception_nmi(struct vcpu *vcpu)
 {
 	const struct vmx_exit_info *info = &to_vmx(vcpu)->info;
@@ -193,10 +217,8 @@ int handle_exception_nmi(struct vcpu *vcpu)
 		to_vmx(vcpu)->bp_len = info->insn_len;
 		return debug_exit(vcpu, VEC_BP, 0);
 	}
-	/*
-	 * #AC is intercepted for the same reason as #DB: endless delivery when its handler's stack
-	 * is misaligned.
-	 */
+	if (vector == VEC_AC)
+		return reflect_alignment_check(vcpu);
 	if (info->intr_info & INTR_ERROR_CODE)
 		vcpu_queue_exception_error(vcpu, vector, info->intr_error);
 	else

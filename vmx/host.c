@@ -6,6 +6,7 @@
  */
 #include <linux/gfp.h>
 #include <linux/irqflags.h>
+#include <linux/jump_label.h>
 #include <asm/cpufeature.h>
 #include <asm/fpu/api.h>
 #include <asm/hardirq.h>
@@ -76,6 +77,11 @@ int host_init(bool ept)
 #endif
 #ifdef X86_FEATURE_CLEAR_CPU_BUF_VM
 	host_mitigations.verw |= boot_cpu_has(X86_FEATURE_CLEAR_CPU_BUF_VM);
+#endif
+#if defined(HAVE_MMIO_STALE_KEY)
+	host_mitigations.verw_mmio = static_key_enabled(&mmio_stale_data_clear);
+#elif defined(HAVE_CPU_BUF_KEY)
+	host_mitigations.verw_mmio = static_key_enabled(&cpu_buf_vm_clear);
 #endif
 	return setup_l1d_flush(ept);
 }

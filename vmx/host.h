@@ -34,13 +34,14 @@ void host_l1d_flush(void);
 /**
  * struct host_mitigations - what the host's own configuration asks of a hypervisor; set once
  * @verw: clear CPU buffers with VERW before entering the guest
+ * @verw_mmio: the same for a guest that reaches device memory of the host's
  * @l1d_flush: flush L1D before entering after code ran that touched others' secrets
  * @l1d_flush_always: before each entry
  * @spec_ctrl: IA32_SPEC_CTRL exists
  * @ibpb: IBPB is available
  */
 struct host_mitigations {
-	bool verw, l1d_flush, l1d_flush_always, spec_ctrl, ibpb;
+	bool verw, verw_mmio, l1d_flush, l1d_flush_always, spec_ctrl, ibpb;
 };
 
 extern struct host_mitigations host_mitigations;

@@ -167,7 +167,8 @@ static int hw_module_coming(struct notifier_block *nb, unsigned long state, void
 
 static struct notifier_block hw_module_nb = { .notifier_call = hw_module_coming };
 
-static struct notifier_block hw_reboot_nb = { .notifier_call = hw_reboot };
+/* Before the owner, whose priority is 0, turns VMX off. */
+static struct notifier_block hw_reboot_nb = { .notifier_call = hw_reboot, .priority = 1 };
 
 #ifdef HAVE_VIRT_CALLBACK
 /*
@@ -322,6 +323,12 @@ static int borrow_vmx(struct vm *vm, struct file *owner_vm)
 		pr_warn_once("kvmlet: the owner of /dev/kvm does not turn VMX on: not Intel's?\n");
 		return vm_refuse(vm, -EBUSY, "the owner of /dev/kvm does not have VMX on", 0);
 	}
+	/*
+	 * The owner has its callback of suspend by now. Ours comes before it, while VMX is on: the
+	 * last to register is the first to be called.
+	 */
+	compat_unregister_syscore(&hw_syscore);
+	compat_register_syscore(&hw_syscore);
 	held_vm = owner_vm;
 	vmx_borrowed = true;
 	return 0;

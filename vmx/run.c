@@ -55,7 +55,7 @@ static noinline void serve_pv_requests(struct vcpu *vcpu)
 		pv_eoi_sync(vcpu);
 }
 
-#define REQS_CONTROLS	(BIT(REQ_MSR_BITMAP) | BIT(REQ_PML))
+#define REQS_CONTROLS	(BIT(REQ_MSR_BITMAP) | BIT(REQ_PML) | BIT(REQ_HOST_MMIO))
 
 static noinline void serve_control_requests(struct vcpu *vcpu)
 {
@@ -63,6 +63,10 @@ static noinline void serve_control_requests(struct vcpu *vcpu)
 		vmx_msr_bitmap_update(vcpu);
 	if (vcpu_take_request(vcpu, REQ_PML))
 		vmx_pml_update(vcpu);
+	/* "Processor MMIO Stale Data": what is left in buffers may reach the guest by it. */
+	if (vcpu_take_request(vcpu, REQ_HOST_MMIO) && host_mitigations.verw_mmio &&
+	    READ_ONCE(vcpu->vm->mmu.host_mmio))
+		to_vmx(vcpu)->enter.flags |= VMX_ENTER_VERW;
 }
 
 /* Shadow tables ask for the flush that loads CR3 themselves. */
@@ -103,8 +107,11 @@ static int serve_requests(struct vcpu *vcpu)
 	if (unlikely(vcpu_take_request(vcpu, REQ_MMU_RELOAD))) {
 		int ret = load_root(vcpu);
 
-		if (ret)
+		if (ret) {
+			/* User space may have made room by the next time. */
+			vcpu_request(vcpu, REQ_MMU_RELOAD);
 			return ret;
+		}
 	}
 	if (vcpu_take_request(vcpu, REQ_TLB_FLUSH))
 		to_vmx(vcpu)->tlb_flush = true;

@@ -208,7 +208,9 @@ bool vcpu_hw_in_kernel(struct vcpu *vcpu)
 	/* Only spinning vCPUs ask, and only those that exit for it. */
 	if (!(vmx_caps.cpu2 & CPU2_PAUSE_LOOP) || READ_ONCE(vcpu->vm->nr_vcpus) < 2)
 		return true;
-	if (vmx->held || !vmcs_window_open(vmx))
+	/* Where VMX may be gone, nothing is asked of it: the scheduler's lock is held. */
+	if (vmx->held || READ_ONCE(vmx_stopped) || READ_ONCE(vcpu->vm->dead) ||
+	    !vmcs_window_open(vmx))
 		return true;
 	in_kernel = !((segs_read_rights(SEG_SS) >> SEG_RIGHTS_DPL_SHIFT) & 3);
 	vmcs_window_close(vmx);

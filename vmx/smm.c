@@ -304,6 +304,16 @@ void vcpu_smi(struct vcpu *vcpu)
 	vcpu_kick(vcpu);
 }
 
+/* A guest that halts without an exit is still halted: the handler is not. */
+static void end_halt(struct vcpu_vmx *vmx)
+{
+	if (vmx->cpu & CPU_HLT)
+		return;
+	vmcs_get(vmx);
+	vmcs_write32(VMCS_GUEST_ACTIVITY, ACTIVITY_ACTIVE);
+	vmcs_put(vmx);
+}
+
 /* "SMM Handler Execution Environment": flat, 16-bit by default, nothing switched on. */
 static void load_entry_state(struct vcpu *vcpu)
 {
@@ -311,6 +321,7 @@ static void load_entry_state(struct vcpu *vcpu)
 	struct kvm_dtable idt = {};
 	unsigned int i;
 
+	end_halt(to_vmx(vcpu));
 	vcpu_set_rflags(vcpu, X86_EFLAGS_FIXED);
 	vcpu_set_rip(vcpu, SMM_ENTRY);
 	vcpu_set_interrupt_shadow(vcpu, 0);

@@ -16,6 +16,7 @@
 
 #include "guest_state.h"
 #include "irq.h"
+#include "requests.h"
 #include "vmx.h"
 
 /* Bits that the guest may change without an exit: nothing here hangs on them. */
@@ -313,6 +314,7 @@ struct vcpu *vcpu_hw_alloc(struct vm *vm)
 	vmx->enter.verw_sel = __KERNEL_DS;
 	vmx->enter.flags = host_mitigations.verw ? VMX_ENTER_VERW : 0;
 	vmx->tlb_flush = true;
+	vcpu_request(vcpu, REQ_HOST_MMIO);
 	cpuid_vcpu_init(vcpu);
 	msr_vcpu_init(vcpu);
 	tsc_vcpu_init(vcpu);

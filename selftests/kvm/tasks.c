@@ -34,7 +34,7 @@ static int outcome(const struct guest_code *code)
 	return -1;
 }
 
-/* The tasks of SEL_TSS and SEL_TSS2, free; the second starts 64 bytes into the program, IF clear. */
+/* The tasks of SEL_TSS and SEL_TSS2, the second 64 bytes into the program, without IF. */
 static void two_tasks(void)
 {
 	u64 *gdt = (u64 *)(vm->mem + GUEST_GDT);

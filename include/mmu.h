@@ -153,8 +153,16 @@ void mmu_module_exit(void);
 int mmu_vm_init(struct vm *vm);
 
 /**
- * mmu_vm_destroy() - free tables and slots; notifier callbacks find nothing to do from here on
- * @vm: the VM; no vCPU is left and no one else uses it
+ * mmu_vm_stop() - from here on nothing follows the host's page tables, nor kicks a vCPU for that
+ * @vm: the VM; no vCPU runs again, and no one else uses it
+ *
+ * Callbacks of the MMU notifier may come until mmu_vm_put(): they find nothing to do. May sleep.
+ */
+void mmu_vm_stop(struct vm *vm);
+
+/**
+ * mmu_vm_destroy() - free tables and slots
+ * @vm: the VM, stopped; no vCPU is left
  *
  * May sleep. mmu_vm_put() has to follow.
  */
@@ -204,6 +212,13 @@ int memslot_set(struct vm *vm, const struct kvm_userspace_memory_region *mem);
  * Return: 0, -EINVAL, -EEXIST, -ENOMEM, with a reason.
  */
 int memslot_set_private(struct vm *vm, unsigned int id, gpa_t gpa, u64 size);
+
+/**
+ * memslot_drop_private() - delete such a slot again, as its contents could not be made
+ * @vm: the VM; takes vm->slots_lock, may sleep
+ * @id: MEMSLOT_IDENTITY, MEMSLOT_TSS
+ */
+void memslot_drop_private(struct vm *vm, unsigned int id);
 
 /**
  * vcpu_memslot_find() - the slot that holds a frame, looking first at the one this vCPU found last

@@ -34,7 +34,7 @@ void vm_free(struct vm *vm)
 	kfree(vm);
 }
 
-/* The timers first: the PIT's drives interrupts into local APICs. */
+/* First whatever else would reach the vCPUs: timers, clocks, the host's page tables. */
 static void vm_destroy(struct vm *vm)
 {
 	struct vcpu *vcpu;
@@ -43,6 +43,7 @@ static void vm_destroy(struct vm *vm)
 	irq_work_sync(&vm->kill_work);
 	irqchip_stop(vm);
 	pvclock_vm_destroy(vm);
+	mmu_vm_stop(vm);
 	vm_for_each_vcpu(i, vcpu, vm)
 		vcpu_destroy(vcpu);
 	vm->nr_vcpus = 0;

@@ -187,12 +187,18 @@ static inline bool memslot_logs(const struct memslot *slot)
  */
 static inline void memslot_mark_dirty(struct vcpu *vcpu, const struct memslot *slot, gfn_t gfn)
 {
-	unsigned long *bitmap = READ_ONCE(slot->dirty_bitmap);
+	unsigned long *bitmap;
 
+	if (likely(!memslot_logs(slot)))
+		return;
+	/* A slot older than the rings has a bitmap, too, which nobody can read any more. */
+	if (vcpu->mmu.ring.entries) {
+		dirty_ring_push(vcpu, slot, gfn);
+		return;
+	}
+	bitmap = READ_ONCE(slot->dirty_bitmap);
 	if (bitmap)
 		set_bit(gfn - slot->base_gfn, bitmap);
-	else if (unlikely(memslot_logs(slot)))
-		dirty_ring_push(vcpu, slot, gfn);
 }
 
 static inline size_t memslot_dirty_bytes(const struct memslot *slot)

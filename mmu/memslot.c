@@ -426,6 +426,13 @@ int memslot_set_private(struct vm *vm, unsigned int id, gpa_t gpa, u64 size)
 	return r;
 }
 
+void memslot_drop_private(struct vm *vm, unsigned int id)
+{
+	mutex_lock(&vm->slots_lock);
+	memslot_set_private(vm, id, 0, 0);
+	mutex_unlock(&vm->slots_lock);
+}
+
 void memslots_destroy(struct vm *vm)
 {
 	struct memslot *slot;

@@ -52,22 +52,25 @@ int mmu_vm_init(struct vm *vm)
 		return r;
 	/* Last: callbacks come from here on. */
 	r = notifier_init(vm);
-	if (r)
+	if (r) {
+		mmu_vm_stop(vm);
 		mmu_tables_destroy(vm);
+	}
 	return r;
 }
 
-void mmu_vm_destroy(struct vm *vm)
+void mmu_vm_stop(struct vm *vm)
 {
-	/*
-	 * From here on notifier callbacks, which may still come until mmu_vm_put(), find nothing to
-	 * do.
-	 */
 	write_lock(&vm->mmu.lock);
 	vm->mmu.dead = true;
 	write_unlock(&vm->mmu.lock);
 	nx_vm_destroy(vm);
+	if (!hw.ept)
+		shadow_limit_del(vm->mmu.shadow);
+}
 
+void mmu_vm_destroy(struct vm *vm)
+{
 	mmu_tables_destroy(vm);
 	memslots_destroy(vm);
 }

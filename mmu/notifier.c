@@ -113,15 +113,21 @@ static void notifier_invalidate_end(struct mmu_notifier *mn,
 		wake_up_all(&mmu->invalidate_wait);
 }
 
-static bool notifier_age(struct mmu_notifier *mn, hva_t start, hva_t end, enum tdp_action action)
+/* @flush: and no CPU goes on with a translation whose flag has been cleared. */
+static bool notifier_age(struct mmu_notifier *mn, hva_t start, hva_t end, enum tdp_action action,
+			 bool flush)
 {
 	struct vm *vm = notifier_vm(mn);
 	struct tdp_batch batch;
 
 	tdp_batch_init(&batch, vm, action, false);
 	read_lock(&vm->mmu.lock);
-	if (!vm->mmu.dead)
+	if (!vm->mmu.dead) {
 		notifier_range(&batch, start, end - 1);
+		/* With the lock, which keeps the vCPUs. */
+		if (flush && batch.young)
+			vcpu_request_all(vm, REQ_TLB_FLUSH, true);
+	}
 	read_unlock(&vm->mmu.lock);
 	return batch.young;
 }
@@ -129,12 +135,7 @@ static bool notifier_age(struct mmu_notifier *mn, hva_t start, hva_t end, enum t
 static COMPAT_YOUNG notifier_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
 					       unsigned long start, unsigned long end)
 {
-	struct vm *vm = notifier_vm(mn);
-	bool young = notifier_age(mn, start, end, TDP_AGE);
-
-	if (young)
-		vcpu_request_all(vm, REQ_TLB_FLUSH, true);
-	return young;
+	return notifier_age(mn, start, end, TDP_AGE, true);
 }
 
 /*
@@ -144,13 +145,13 @@ static COMPAT_YOUNG notifier_clear_flush_young(struct mmu_notifier *mn, struct m
 static COMPAT_YOUNG notifier_clear_young(struct mmu_notifier *mn, struct mm_struct *mm,
 					 unsigned long start, unsigned long end)
 {
-	return notifier_age(mn, start, end, TDP_AGE);
+	return notifier_age(mn, start, end, TDP_AGE, false);
 }
 
 static COMPAT_YOUNG notifier_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
 					unsigned long address)
 {
-	return notifier_age(mn, address, address + 1, TDP_TEST_YOUNG);
+	return notifier_age(mn, address, address + 1, TDP_TEST_YOUNG, false);
 }
 
 /* The mm goes: no thread is left that could run a vCPU, and none will be. */

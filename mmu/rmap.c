@@ -12,6 +12,8 @@
 #include "shadow.h"
 
 #define RMAP_MANY	1ul
+/* So many may be there unused. */
+#define RMAP_REGIONS_MIN	1024
 
 static_assert(SPTE_ENTRIES * sizeof(unsigned long) == PAGE_SIZE);
 
@@ -135,7 +137,16 @@ int rmap_region_add(struct vm_shadow *s, gfn_t gfn)
 	old = xa_cmpxchg(&s->regions, gfn / SPTE_ENTRIES, NULL, r, GFP_KERNEL_ACCOUNT);
 	if (old)
 		rmap_region_free(r);
+	else
+		atomic_long_inc(&s->nr_regions);
 	return xa_is_err(old) ? -ENOMEM : 0;
+}
+
+static void rmap_region_del(struct vm_shadow *s, unsigned long index, struct rmap_region *r)
+{
+	xa_erase(&s->regions, index);
+	rmap_region_free(r);
+	atomic_long_dec(&s->nr_regions);
 }
 
 void rmap_region_reap(struct vm_shadow *s, gfn_t gfn)
@@ -144,8 +155,20 @@ void rmap_region_reap(struct vm_shadow *s, gfn_t gfn)
 
 	if (!r || r->used)
 		return;
-	xa_erase(&s->regions, gfn / SPTE_ENTRIES);
-	rmap_region_free(r);
+	rmap_region_del(s, gfn / SPTE_ENTRIES, r);
+}
+
+void rmap_reap_unused(struct vm_shadow *s)
+{
+	struct rmap_region *r;
+	unsigned long index;
+
+	if (likely(atomic_long_read(&s->nr_regions) <= 2 * s->regions_kept + RMAP_REGIONS_MIN))
+		return;
+	xa_for_each(&s->regions, index, r)
+		if (!r->used)
+			rmap_region_del(s, index, r);
+	s->regions_kept = atomic_long_read(&s->nr_regions);
 }
 
 bool rmap_has_tables(struct vm_shadow *s, gfn_t gfn, u8 level)

@@ -128,6 +128,8 @@ struct rmap_region {
  * @pages: all of them but the invalid, oldest first
  * @unsync: those that may differ from the guest's tables
  * @regions: struct rmap_region by frame / 512
+ * @nr_regions: their number
+ * @regions_kept: how many of them the last look for unused ones has left
  * @count: length of @pages
  * @pinned: how many of them have refs
  * @vm, @vms: for the shrinker
@@ -140,6 +142,8 @@ struct vm_shadow {
 	struct list_head pages;
 	struct list_head unsync;
 	struct xarray regions;
+	atomic_long_t nr_regions;
+	unsigned long regions_kept;
 	unsigned long count;
 	unsigned long pinned;
 	struct vm *vm;
@@ -253,6 +257,12 @@ struct rmap_region *rmap_region(struct vm_shadow *s, gfn_t gfn);
 int rmap_region_add(struct vm_shadow *s, gfn_t gfn);
 /* rmap_region_reap() - free a region if nothing uses it. */
 void rmap_region_reap(struct vm_shadow *s, gfn_t gfn);
+/*
+ * rmap_reap_unused() - free all that nothing uses, once they are many: a guest may name frames at
+ * random as its tables, of memory that is not there, too. mmu.lock held for writing, and no region
+ * in use by the caller.
+ */
+void rmap_reap_unused(struct vm_shadow *s);
 void rmap_destroy(struct vm_shadow *s);
 /* rmap_has_tables() - does any page shadow a guest table in the block of @level around @gfn? */
 bool rmap_has_tables(struct vm_shadow *s, gfn_t gfn, u8 level);

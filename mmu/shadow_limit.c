@@ -32,11 +32,12 @@ static unsigned long shadow_limit(const struct vm *vm)
  */
 void shadow_make_room(struct tdp_batch *b)
 {
-	const struct vm_shadow *s = b->vm->mmu.shadow;
+	struct vm_shadow *s = b->vm->mmu.shadow;
 	unsigned long limit = max(shadow_limit(b->vm), s->pinned + SHADOW_MIN_PAGES);
 
 	if (unlikely(s->count + SHADOW_SPARE_PAGES > limit))
 		shadow_reclaim(b, limit - 2 * SHADOW_SPARE_PAGES);
+	rmap_reap_unused(s);
 }
 
 void shadow_trim(struct vm *vm, unsigned long goal)

@@ -118,9 +118,7 @@ void shadow_range(struct tdp_batch *b, gfn_t start, gfn_t end)
 		gfn_t base = (gfn_t)index * SPTE_ENTRIES;
 
 		range_region(b, r, max(start, base), min(end, base + SPTE_ENTRIES));
-		if (b->action != TDP_ZAP)
-			continue;
-		if (start <= base && end >= base + SPTE_ENTRIES)
+		if (b->action == TDP_ZAP && start <= base && end >= base + SPTE_ENTRIES)
 			rmap_region_reap(s, base);
 		if (base + SPTE_ENTRIES < end && !range_yield(b))
 			return;

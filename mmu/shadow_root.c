@@ -295,7 +295,6 @@ void shadow_vm_destroy(struct vm *vm)
 	struct vm_shadow *s = vm->mmu.shadow;
 	struct tdp_batch b;
 
-	shadow_limit_del(s);
 	tdp_batch_init(&b, vm, TDP_ZAP, true);
 	while (!list_empty(&s->pages)) {
 		write_lock(&vm->mmu.lock);

@@ -113,10 +113,16 @@ static u64 tdp_add_table(struct vcpu *vcpu, const struct page_fault *pf, u64 *sp
  */
 static int tdp_set_leaf(struct vcpu *vcpu, struct page_fault *pf, u64 *sptep, u64 old, bool exec)
 {
+	/*
+	 * A leaf made old by taking its rights may still be cached with them: it keeps W, for who
+	 * takes that to see that there is something to flush.
+	 */
+	bool wrote = spte_tracked(old) && old & SPTE_W << SPTE_SAVED_SHIFT;
 	const struct spte_leaf leaf = {
 		.pfn = pf->pfn & ~(spte_span(pf->goal_level) - 1),
 		.level = pf->goal_level,
-		.write = pf->map_writable && (pf->write || hw.pml || !memslot_logs(pf->slot)),
+		.write = pf->map_writable &&
+			 (pf->write || hw.pml || wrote || !memslot_logs(pf->slot)),
 		.clean = !pf->write && memslot_logs(pf->slot),
 		.exec = exec,
 		.host_writable = pf->map_writable,
@@ -408,6 +414,9 @@ void ept_range(struct tdp_batch *b, gfn_t start, gfn_t end)
 
 void tdp_batch_flush(struct tdp_batch *b)
 {
+	/* Stopped while the lock was let go of: no vCPU runs again, it and the tables may be gone. */
+	if (unlikely(b->vm->mmu.dead))
+		return;
 	if (unlikely(!hw.ept)) {
 		shadow_flush(b);
 		return;

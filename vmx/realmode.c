@@ -276,6 +276,8 @@ static int identity_prepare(struct vcpu *vcpu)
 		ret = guest_write(vcpu, vm->identity_map_addr, table, PAGE_SIZE);
 		srcu_read_unlock(&vm->srcu, vcpu->srcu_idx);
 		vm->identity_mapped = !ret;
+		if (ret)
+			memslot_drop_private(vm, MEMSLOT_IDENTITY);
 	}
 	kfree(table);
 	return ret;

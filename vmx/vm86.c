@@ -56,6 +56,8 @@ int vm86_prepare(struct vcpu *vcpu)
 		ret = guest_write(vcpu, vm->tss_addr, tss, TSS_PAGES * PAGE_SIZE);
 		srcu_read_unlock(&vm->srcu, vcpu->srcu_idx);
 		vm->vm86_tss = !ret;
+		if (ret)
+			memslot_drop_private(vm, MEMSLOT_TSS);
 	}
 	kfree(tss);
 	return ret;

@@ -174,6 +174,29 @@ TEST(errors_of_enable)
 	tvm_destroy(vm);
 }
 
+/* The slot's bitmap is there already: the ring gets the writes all the same. */
+TEST(slot_before_the_ring)
+{
+	struct tvm *vm = tvm_create(0);
+	u8 *mem = tvm_map(PAGES * PAGE);
+	struct kvm_dirty_gfn *entries;
+	struct tcpu *cpu;
+
+	ASSERT_OK(tvm_slot(vm, SLOT, KVM_MEM_LOG_DIRTY_PAGES, BASE, PAGES * PAGE, mem));
+	ASSERT_OK(enable(vm, KVM_CAP_DIRTY_LOG_RING, BYTES));
+	cpu = tvm_vcpu(vm, 0);
+	entries = map_ring(cpu, PROT_READ | PROT_WRITE, MAP_SHARED);
+	ASSERT_NE(MAP_FAILED, entries);
+	load_sweep(cpu, 5, 2);
+	ASSERT_EQ(KVM_EXIT_IO, tcpu_run(cpu));
+	EXPECT_EQ(KVM_DIRTY_GFN_F_DIRTY, entries[0].flags);
+	EXPECT_EQ(5, entries[0].offset);
+	EXPECT_EQ(2, harvest(entries, 0));
+	munmap(entries, BYTES);
+	tcpu_destroy(cpu);
+	tvm_destroy(vm);
+}
+
 TEST(enabled_too_late)
 {
 	struct tvm *vm = tvm_create(0);

@@ -414,7 +414,7 @@ void ept_range(struct tdp_batch *b, gfn_t start, gfn_t end)
 
 void tdp_batch_flush(struct tdp_batch *b)
 {
-	/* Stopped while the lock was let go of: no vCPU runs again, it and the tables may be gone. */
+	/* Stopped while the lock was let go of: no vCPU runs any more, and all may be gone. */
 	if (unlikely(b->vm->mmu.dead))
 		return;
 	if (unlikely(!hw.ept)) {
